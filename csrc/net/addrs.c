@@ -1,0 +1,76 @@
+#include "net/addrs.h"
+
+#include <netdb.h>
+#include <stdbool.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+enum {
+    MAX_ADDRS = 128
+}; /* nobody tries more */
+
+hp_addrs *
+hp_addrs_new(int n)
+{
+    hp_addrs *a = hp_calloc(sizeof *a + (size_t)n * sizeof a->list[0]);
+    if (a == NULL)
+        return NULL;
+    a->refs = 1;
+    a->n = n;
+    return a;
+}
+
+hp_addrs *
+hp_addrs_ref(hp_addrs *a)
+{
+    __atomic_fetch_add(&a->refs, 1, __ATOMIC_RELAXED);
+    return a;
+}
+
+void
+hp_addrs_unref(hp_addrs *a)
+{
+    if (a && __atomic_sub_fetch(&a->refs, 1, __ATOMIC_ACQ_REL) == 0)
+        hp_free(a);
+}
+
+static bool
+usable(const struct addrinfo *ai)
+{
+    return (ai->ai_family == AF_INET || ai->ai_family == AF_INET6) &&
+           ai->ai_addrlen <= sizeof(struct sockaddr_in6);
+}
+
+/* Appends unless it is there already: /etc/hosts likes to say things twice. */
+static void
+add_addr(hp_addrs *a, const struct addrinfo *ai)
+{
+    hp_addr fresh = {.len = (socklen_t)ai->ai_addrlen};
+    memcpy(&fresh.u, ai->ai_addr, ai->ai_addrlen);
+    for (int i = 0; i < a->n; i++) {
+        if (a->list[i].len == fresh.len &&
+            memcmp(&a->list[i].u, &fresh.u, fresh.len) == 0)
+            return;
+    }
+    a->list[a->n++] = fresh;
+}
+
+hp_addrs *
+hp_addrs_from_addrinfo(const struct addrinfo *list, int *n_usable)
+{
+    int n = 0;
+    for (const struct addrinfo *ai = list; ai; ai = ai->ai_next)
+        n += usable(ai);
+    *n_usable = n;
+    n = n < MAX_ADDRS ? n : MAX_ADDRS;
+    hp_addrs *a = n ? hp_addrs_new(n) : NULL;
+    if (a == NULL)
+        return NULL;
+    a->n = 0;
+    for (const struct addrinfo *ai = list; ai && a->n < n; ai = ai->ai_next) {
+        if (usable(ai))
+            add_addr(a, ai);
+    }
+    return a;
+}

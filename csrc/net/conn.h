@@ -1,0 +1,101 @@
+/* conn: one connection from nothing to ready to closed. Knows bytes, not HTTP,
+ * and no pool.
+ *
+ *   NEW -> RESOLVING -> CONNECTING -> [HANDSHAKE] -> READY -> CLOSED
+ *              \            \              \           \
+ *               +------------+--------------+-----------+--> CLOSED (error)
+ *
+ * PROXY_HANDSHAKE and TUNNEL will stand between CONNECTING and HANDSHAKE.
+ */
+#ifndef HP_NET_CONN_H
+#define HP_NET_CONN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/waker.h"
+#include "net/resolve.h"
+#include "net/sock.h"
+#include "net/stream.h"
+#include "net/tls.h"
+#include "net/tls_session.h"
+#include "net/wait.h"
+
+/* Whom to dial and how. Immutable; outlives every conn made from it. */
+typedef struct hp_dial_spec {
+    const char *host; /* name or literal for resolver; lower case */
+    uint16_t port;
+    int family;              /* AF_UNSPEC, AF_INET, AF_INET6 */
+    const char *uds;         /* Unix socket path instead of host, or NULL */
+    const hp_addrs *resolve; /* override: these addresses, no look-up */
+    const hp_addr *local_address; /* NULL: any */
+    const hp_sockopt *sockopts;
+    int n_sockopts;
+    hp_ns dns_ttl;
+    hp_tls *tls;             /* NULL: plain */
+    const char *server_name; /* for TLS: what the certificate must name */
+    hp_sessions *sessions;   /* of this spec alone; NULL: never resume */
+    /* Instead of all the above but tls: makes the stream (tests; dial=).
+     * Must not block. NULL with *err on failure. */
+    hp_stream *(*open_stream)(void *arg, hp_err *err);
+    void *open_arg;
+} hp_dial_spec;
+
+typedef enum hp_conn_state {
+    HP_CONN_NEW,
+    HP_CONN_RESOLVING,
+    HP_CONN_CONNECTING,
+    HP_CONN_HANDSHAKE,
+    HP_CONN_READY,
+    HP_CONN_CLOSED
+} hp_conn_state;
+
+typedef struct hp_conn_times { /* hp_clock_now() readings, 0 = did not happen */
+    hp_ns dial_start, resolved, connected, secured;
+} hp_conn_times;
+
+typedef struct hp_dial hp_dial; /* happy eyeballs, see dial.h */
+
+typedef struct hp_conn {
+    uint64_t id; /* process-wide, from 1, never reused */
+    hp_conn_state state;
+    const hp_dial_spec *spec;
+    hp_stream *stream; /* READY: what the exchange reads and writes */
+    hp_resolve *resolve;
+    hp_resolve_source resolved_by;
+    hp_dial *dial;
+    hp_ns connect_timeout;  /* duration; becomes a deadline on leaving NEW */
+    hp_ns connect_deadline; /* look-up and dial */
+    hp_ns tls_timeout;      /* duration; becomes a deadline in HANDSHAKE */
+    hp_ns tls_deadline;
+    hp_conn_times times;
+    char remote[HP_ADDR_TEXT_MAX], local[HP_ADDR_TEXT_MAX];
+} hp_conn;
+
+/* NEW. Timeouts are durations (negative: none). No allocation, no I/O. */
+void hp_conn_init(hp_conn *c, const hp_dial_spec *spec, hp_ns connect_timeout,
+                  hp_ns tls_timeout);
+
+/* Goes as far as it can without blocking. DONE: READY. WAIT: *w has the
+ * descriptors and deadline; `waker` (borrowed; remembered until another is
+ * given or the conn is closed) will be woken by the resolver. ERROR: *err with
+ * code, phase and words that name host and every address tried; conn is
+ * CLOSED. Decides by the clock: HP_E_CONNECT_TIMEOUT, HP_E_TLS_TIMEOUT. */
+hp_step hp_conn_step(hp_conn *c, hp_waker *waker, hp_wait *w, hp_err *err);
+
+/* A dial under way is given these timeouts anew, from now. */
+void hp_conn_extend(hp_conn *c, hp_ns connect_timeout, hp_ns tls_timeout);
+
+/* Which phase a timeout or cancellation would name now. */
+hp_phase hp_conn_phase(const hp_conn *c);
+
+/* Any state -> CLOSED. Idempotent. `polite`: TLS says close_notify if that
+ * needs no waiting. Never blocks. */
+void hp_conn_close(hp_conn *c, bool polite);
+
+/* In a forked child: closes descriptors only; frees and writes nothing. */
+void hp_conn_abandon(hp_conn *c);
+
+#endif

@@ -1,0 +1,347 @@
+#include "net/dial.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+
+enum {
+    MAX_IN_FLIGHT = 8, /* fits in hp_wait beside a waker */
+    FAILURES_MAX = 384 /* leaves room in hp_err.text for the target */
+};
+
+static const hp_ns STAGGER = 250 * HP_NS_PER_MS;
+
+/* A full queue of a Unix socket gives no sign when it has room again. */
+static const hp_ns QUEUE_FULL_PAUSE = 10 * HP_NS_PER_MS;
+
+typedef struct attempt {
+    int fd;
+    hp_addr addr;
+} attempt;
+
+struct hp_dial {
+    const hp_dial_spec *spec;
+    hp_addrs *addrs;
+    attempt in_flight[MAX_IN_FLIGHT];
+    int n_in_flight;
+    hp_ns next_start;      /* not before this, unless something fails */
+    bool waiting_for_room; /* out of descriptors until an attempt ends */
+    int last_errno;
+    char failures[FAILURES_MAX]; /* "address: reason; address: reason" */
+    int n_unnamed;               /* failures that did not fit */
+    int next;                    /* place in order[] */
+    int n_order;
+    int order[]; /* indices into addrs->list, families interleaved */
+};
+
+/* ---- making one ---- */
+
+static bool
+wanted(const hp_dial_spec *spec, const hp_addr *a)
+{
+    int family = a->u.sa.sa_family;
+    return spec->family == AF_UNSPEC || family == AF_UNIX ||
+           family == spec->family;
+}
+
+/* The next wanted address from *i on whose being of family `first` is `same`;
+ * n when there is none. */
+static int
+seek(const hp_dial *d, int i, int first, bool same)
+{
+    const hp_addrs *a = d->addrs;
+    while (i < a->n && !(wanted(d->spec, &a->list[i]) &&
+                         (a->list[i].u.sa.sa_family == first) == same))
+        i++;
+    return i;
+}
+
+static void
+interleave(hp_dial *d)
+{
+    const hp_addrs *a = d->addrs;
+    int i = 0;
+    while (i < a->n && !wanted(d->spec, &a->list[i]))
+        i++;
+    if (i == a->n)
+        return;
+    int first = a->list[i].u.sa.sa_family;
+    int other = seek(d, 0, first, false);
+    while (i < a->n || other < a->n) {
+        if (i < a->n) {
+            d->order[d->n_order++] = i;
+            i = seek(d, i + 1, first, true);
+        }
+        if (other < a->n) {
+            d->order[d->n_order++] = other;
+            other = seek(d, other + 1, first, false);
+        }
+    }
+}
+
+hp_dial *
+hp_dial_new(hp_addrs *addrs, const hp_dial_spec *spec, hp_err *err)
+{
+    size_t order = (size_t)addrs->n * sizeof(int);
+    hp_dial *d = hp_calloc(sizeof *d + order);
+    if (d == NULL) {
+        hp_err_set(err, HP_E_NOMEM, "out of memory");
+        return NULL;
+    }
+    d->spec = spec;
+    d->addrs = hp_addrs_ref(addrs);
+    d->next_start = hp_clock_now();
+    interleave(d);
+    return d;
+}
+
+void
+hp_dial_free(hp_dial *d)
+{
+    if (d == NULL)
+        return;
+    hp_dial_abandon(d);
+    hp_addrs_unref(d->addrs);
+    hp_free(d);
+}
+
+void
+hp_dial_abandon(hp_dial *d)
+{
+    for (int i = 0; i < d->n_in_flight; i++)
+        close(d->in_flight[i].fd);
+    d->n_in_flight = 0;
+}
+
+/* ---- words ---- */
+
+void
+hp_dial_target(const hp_dial_spec *spec, char out[HP_DIAL_TARGET_MAX])
+{
+    const char *form = "%s:%u";
+    if (spec->uds) {
+        snprintf(out, HP_DIAL_TARGET_MAX, "unix:%s", spec->uds);
+        return;
+    }
+    if (spec->host && strchr(spec->host, ':'))
+        form = "[%s]:%u";
+    snprintf(out, HP_DIAL_TARGET_MAX, form, spec->host ? spec->host : "?",
+             spec->port);
+}
+
+/* Appends "; text" if all of it fits. */
+static bool
+add_text(char *out, size_t size, const char *text)
+{
+    size_t have = strlen(out);
+    hp_span parts[] = {hp_span_cstr(have ? "; " : ""), hp_span_cstr(text)};
+    if (have + parts[0].len + parts[1].len >= size)
+        return false;
+    for (int i = 0; i < 2; i++) {
+        memcpy(out + have, parts[i].ptr, parts[i].len);
+        have += parts[i].len;
+    }
+    out[have] = '\0';
+    return true;
+}
+
+static void
+note_failure(hp_dial *d, const char *text, int sys_errno)
+{
+    d->last_errno = sys_errno;
+    if (d->n_unnamed || !add_text(d->failures, sizeof d->failures, text))
+        d->n_unnamed++;
+}
+
+void
+hp_dial_tried(const hp_dial *d, char *out, size_t n)
+{
+    char addr[HP_ADDR_TEXT_MAX];
+    out[0] = '\0';
+    add_text(out, n, d->failures);
+    for (int i = 0; i < d->n_in_flight; i++) {
+        hp_addr_format(&d->in_flight[i].addr, addr);
+        add_text(out, n, addr);
+    }
+}
+
+static hp_step
+out_of_descriptors(const hp_dial *d, int sys_errno, hp_err *err)
+{
+    char target[HP_DIAL_TARGET_MAX];
+    hp_dial_target(d->spec, target);
+    hp_err_set(err, HP_E_CONNECT,
+               sys_errno == EMFILE
+                   ? "cannot connect to %s: the process is out of file "
+                     "descriptors; raise the limit (ulimit -n) or lower "
+                     "max_idle_conns"
+                   : "cannot connect to %s: the system is out of file "
+                     "descriptors; raise its limit (fs.file-max) or lower "
+                     "max_idle_conns",
+               target);
+    err->sys_errno = sys_errno;
+    return HP_STEP_ERROR;
+}
+
+static hp_step
+all_failed(const hp_dial *d, hp_err *err)
+{
+    char target[HP_DIAL_TARGET_MAX], more[32] = "";
+    const char *reasons = d->n_order ? d->failures : "no address to try";
+    hp_dial_target(d->spec, target);
+    if (d->n_unnamed)
+        snprintf(more, sizeof more, "; and %d more", d->n_unnamed);
+    /* A literal need not be said twice. */
+    size_t n = strlen(target);
+    bool says_it = d->n_order == 1 && strncmp(reasons, target, n) == 0 &&
+                   reasons[n] == ':';
+    hp_err_set(err, HP_E_CONNECT, "cannot connect to %s%s%s%s",
+               says_it ? "" : target, says_it ? "" : ": ", reasons, more);
+    err->sys_errno = d->last_errno;
+    return HP_STEP_ERROR;
+}
+
+/* ---- attempts ---- */
+
+/* Ends attempt i, which failed; the next one may start at once. */
+static void
+attempt_failed(hp_dial *d, int i, int sys_errno)
+{
+    char addr[HP_ADDR_TEXT_MAX];
+    hp_err e;
+    hp_err_clear(&e);
+    hp_addr_format(&d->in_flight[i].addr, addr);
+    hp_err_set_sys(&e, HP_E_CONNECT, sys_errno, "%s", addr);
+    note_failure(d, e.text, sys_errno);
+    close(d->in_flight[i].fd);
+    d->n_in_flight--;
+    memmove(&d->in_flight[i], &d->in_flight[i + 1],
+            (size_t)(d->n_in_flight - i) * sizeof(attempt));
+    d->next_start = hp_clock_now();
+    d->waiting_for_room = false;
+}
+
+/* Which attempts have an answer: poll's revents in the order of in_flight. */
+static int
+look(const hp_dial *d, struct pollfd fds[MAX_IN_FLIGHT])
+{
+    int n;
+    for (int i = 0; i < d->n_in_flight; i++)
+        fds[i] = (struct pollfd){.fd = d->in_flight[i].fd, .events = POLLOUT};
+    do {
+        n = poll(fds, (nfds_t)d->n_in_flight, 0);
+    } while (n < 0 && errno == EINTR);
+    return n;
+}
+
+/* Collects what has been decided. The index of a connected attempt, or -1. */
+static int
+harvest(hp_dial *d)
+{
+    struct pollfd fds[MAX_IN_FLIGHT];
+    if (d->n_in_flight == 0 || look(d, fds) <= 0)
+        return -1;
+    for (int i = d->n_in_flight - 1; i >= 0; i--) {
+        if (fds[i].revents == 0)
+            continue;
+        int e = hp_sock_connect_result(d->in_flight[i].fd);
+        if (e == 0)
+            return i;
+        attempt_failed(d, i, e);
+    }
+    return -1;
+}
+
+static bool
+may_start(const hp_dial *d)
+{
+    return d->next < d->n_order && d->n_in_flight < MAX_IN_FLIGHT &&
+           !d->waiting_for_room;
+}
+
+/* What a connect() that failed on the spot means. Anything but a lack of room
+ * (a refusal, a family the kernel lacks, no route) is one address less. */
+static hp_step
+start_failed(hp_dial *d, const hp_err *e, hp_err *err)
+{
+    bool no_room = e->sys_errno == EMFILE || e->sys_errno == ENFILE;
+    if (no_room && d->n_in_flight == 0)
+        return out_of_descriptors(d, e->sys_errno, err);
+    if (no_room) {
+        d->waiting_for_room = true;
+    } else if (d->spec->uds && e->sys_errno == EAGAIN) {
+        d->next_start = hp_clock_now() + QUEUE_FULL_PAUSE;
+    } else {
+        note_failure(d, e->text, e->sys_errno);
+        d->next++;
+    }
+    return HP_STEP_WAIT;
+}
+
+/* Starts the next attempt. DONE: *connected is its index. */
+static hp_step
+start_next(hp_dial *d, int *connected, hp_err *err)
+{
+    const hp_dial_spec *spec = d->spec;
+    attempt *a = &d->in_flight[d->n_in_flight];
+    int in_progress;
+    hp_err e;
+    hp_err_clear(&e);
+    a->addr = d->addrs->list[d->order[d->next]];
+    /* The port stands at the same place for both families. */
+    if (a->addr.u.sa.sa_family != AF_UNIX && a->addr.u.in.sin_port == 0)
+        a->addr.u.in.sin_port = htons(spec->port);
+    a->fd = hp_sock_connect(&a->addr, spec->local_address, spec->sockopts,
+                            spec->n_sockopts, &in_progress, &e);
+    if (a->fd < 0)
+        return start_failed(d, &e, err);
+    d->next++;
+    d->next_start = hp_clock_now() + STAGGER;
+    *connected = d->n_in_flight++;
+    return in_progress ? HP_STEP_WAIT : HP_STEP_DONE;
+}
+
+static hp_step
+won(hp_dial *d, int i, int *fd, hp_addr *addr)
+{
+    *fd = d->in_flight[i].fd;
+    *addr = d->in_flight[i].addr;
+    d->n_in_flight--;
+    d->in_flight[i] = d->in_flight[d->n_in_flight];
+    hp_dial_abandon(d);
+    return HP_STEP_DONE;
+}
+
+static hp_step
+wait_for(const hp_dial *d, hp_wait *w)
+{
+    for (int i = 0; i < d->n_in_flight; i++)
+        hp_wait_fd(w, d->in_flight[i].fd, POLLOUT);
+    if (may_start(d))
+        hp_wait_until(w, d->next_start);
+    return HP_STEP_WAIT;
+}
+
+hp_step
+hp_dial_step(hp_dial *d, hp_wait *w, int *fd, hp_addr *addr, hp_err *err)
+{
+    for (;;) {
+        /* After each start too: on loopback the answer is there already. */
+        int i = harvest(d);
+        if (i >= 0)
+            return won(d, i, fd, addr);
+        if (d->next == d->n_order && d->n_in_flight == 0)
+            return all_failed(d, err);
+        if (!may_start(d) || hp_clock_now() < d->next_start)
+            return wait_for(d, w);
+        hp_step s = start_next(d, &i, err);
+        if (s == HP_STEP_DONE)
+            return won(d, i, fd, addr);
+        if (s == HP_STEP_ERROR)
+            return s;
+    }
+}
