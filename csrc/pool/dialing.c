@@ -1,0 +1,243 @@
+/* dialing: the way of a new connection: own dials of wants, and dials whose
+ * want was served or gave up (orphans). */
+#include <assert.h>
+
+#include "base/map.h"
+#include "base/mem.h"
+#include "pool/host.h"
+#include "pool/keeper.h"
+
+/* Jitter shortens only: 0.9 to 1.0 of the age, by the connection's id, so that
+ * connections made together do not retire together. */
+static hp_ns
+retire_time(const hp_pool *p, hp_ns born, uint64_t id)
+{
+    hp_ns age = p->limits.max_conn_age;
+    if (age < 0)
+        return HP_NEVER;
+    uint64_t h = hp_hash(hp_span_of((const char *)&id, sizeof id));
+    hp_ns cut = age / 10 / 1024 * (hp_ns)(h & 1023);
+    return hp_deadline_after(born, age - cut);
+}
+
+int
+hp_pool_new_conn(hp_pool *p, hp_want *w, hp_ns connect_timeout,
+                 hp_ns tls_timeout, hp_pconn **out)
+{
+    hp_pconn *c = hp_calloc(sizeof *c);
+    *out = NULL;
+    if (c == NULL)
+        return -1;
+    hp_lock(&p->mu);
+    if (w->state == HP_WANT_DIALING) {
+        assert(w->slot);
+        w->slot = false; /* counted as a dial already: now it is c's */
+        c->room = HP_ROOM_DIALING;
+        c->host = w->host;
+        c->idle_limit = HP_NO_LIMIT;
+        c->host->count.dials++;
+        hp_conn_init(&c->net, &c->host->spec, connect_timeout, tls_timeout);
+        hp_list_push_back(&p->all, &c->all_node);
+        *out = c;
+    }
+    hp_pool_unlock(p);
+    if (*out == NULL)
+        hp_free(c);
+    return 0;
+}
+
+void
+hp_pconn_count_dial(hp_pool *p, hp_pconn *c)
+{
+    HP_ASSERT_HELD(&p->mu);
+    hp_counters *n = &c->host->count;
+    n->lookups += c->net.resolved_by == HP_RESOLVED_LOOKUP;
+    if (c->net.state != HP_CONN_READY)
+        return;
+    c->born = hp_clock_idle();
+    c->retire_at = retire_time(p, c->born, c->net.id);
+    if (c->net.times.secured) {
+        hp_tls_info info;
+        hp_tls_stream_info(c->net.stream, &info);
+        n->handshakes++;
+        n->resumed += info.resumed;
+    }
+}
+
+bool
+hp_pool_dialed(hp_pool *p, hp_want *w, hp_pconn *dialed)
+{
+    hp_trash t = {0};
+    bool leased = true;
+    hp_lock(&p->mu);
+    hp_pconn_count_dial(p, dialed);
+    if (w->state == HP_WANT_SERVED) {
+        hp_want_lease(w);
+        hp_pconn_offer(p, dialed, hp_clock_idle(), &t); /* surplus */
+    } else if (w->state == HP_WANT_DIALING) {
+        hp_want_unlink(p, w, &t);
+        hp_room_enter(p, dialed, HP_ROOM_LEASED);
+        hp_want_give(w, dialed);
+        hp_want_lease(w);
+    } else {
+        assert(w->state == HP_WANT_REFUSED);
+        hp_want_reset(w);
+        leased = false;
+        hp_pconn_discard(p, dialed, HP_CLOSE_POOL_CLOSED, &t);
+    }
+    hp_pool_unlock(p);
+    hp_trash_empty(p, &t);
+    return leased;
+}
+
+bool
+hp_pool_dial_failed(hp_pool *p, hp_want *w, hp_pconn *dialed)
+{
+    hp_trash t = {0};
+    hp_lock(&p->mu);
+    hp_pconn_count_dial(p, dialed);
+    bool served = w->state == HP_WANT_SERVED;
+    if (served) {
+        hp_want_lease(w);
+    } else {
+        if (w->state == HP_WANT_DIALING)
+            hp_want_unlink(p, w, &t);
+        hp_want_reset(w);
+    }
+    hp_pconn_discard(p, dialed, HP_CLOSE_DIAL_FAILED, &t);
+    hp_pool_unlock(p);
+    hp_trash_empty(p, &t);
+    return served;
+}
+
+/* ---- orphans ---- */
+
+/* How many somebody may yet profit from. A slot is not for a maybe. */
+int64_t
+hp_orphans_allowed(const hp_pool *p, const hp_host *h)
+{
+    if (hp_pool_is_closed(p) || p->limits.disable_keepalives)
+        return 0;
+    bool limited = p->limits.max_conns != HP_NO_LIMIT ||
+                   p->limits.max_conns_per_host != HP_NO_LIMIT;
+    if (limited && h->n_waiters == 0)
+        return 0;
+    return h->n_waiters + 2;
+}
+
+/* The keeper may be at work on it, so it is the keeper who closes it. */
+static void
+give_up(hp_pool *p, hp_host *h, hp_trash *t)
+{
+    hp_node *n = hp_list_pop_front(&h->orphans);
+    HP_CONTAINER(n, hp_pconn, orphan_node)->unwanted = true;
+    h->n_orphans--;
+    p->keep_at = hp_clock_now();
+    t->call_keeper = true;
+}
+
+void
+hp_orphans_trim(hp_pool *p, hp_host *h, hp_trash *t)
+{
+    HP_ASSERT_HELD(&p->mu);
+    while (h->n_orphans > 0 && h->n_orphans > hp_orphans_allowed(p, h))
+        give_up(p, h, t);
+}
+
+void
+hp_orphans_abort(hp_pool *p, hp_host *h, hp_trash *t)
+{
+    HP_ASSERT_HELD(&p->mu);
+    while (h->n_orphans > 0)
+        give_up(p, h, t);
+}
+
+/* Without this a burst over few connections would dial for every request and
+ * abort each dial as soon as another request's connection comes back. Who
+ * stands in line for the orphan's connection or slot is not overtaken (I8). */
+bool
+hp_orphan_adopt(hp_pool *p, hp_want *w)
+{
+    HP_ASSERT_HELD(&p->mu);
+    hp_host *h = w->host;
+    if (h->n_orphans == 0 || hp_queue_next(p, h) != NULL)
+        return false;
+    for (hp_node *n = hp_list_first(&h->orphans); n;
+         n = hp_list_next(&h->orphans, n)) {
+        hp_pconn *c = HP_CONTAINER(n, hp_pconn, orphan_node);
+        if (c->at_work)
+            continue;
+        hp_list_remove(&c->orphan_node);
+        hp_list_remove(&c->chore_node);
+        h->n_orphans--;
+        w->state = HP_WANT_DIALING;
+        w->adopted = c;
+        hp_want_listen(w);
+        return true;
+    }
+    return false;
+}
+
+static void
+orphan_locked(hp_pool *p, hp_pconn *dial, bool keeper, hp_trash *t)
+{
+    hp_host *h = dial->host;
+    if (!keeper || hp_orphans_allowed(p, h) == 0) {
+        hp_pconn_count_dial(p, dial);
+        hp_pconn_discard(p, dial, HP_CLOSE_SURPLUS_DIAL, t);
+        return;
+    }
+    hp_list_push_back(&p->chores, &dial->chore_node);
+    hp_list_push_back(&h->orphans, &dial->orphan_node);
+    h->n_orphans++;
+    hp_orphans_trim(p, h, t);
+    p->keep_at = hp_clock_now();
+    t->call_keeper = true;
+}
+
+void
+hp_pool_orphan_dial(hp_pool *p, hp_pconn *dial)
+{
+    hp_trash t = {0};
+    if (dial == NULL)
+        return;
+    bool keeper = hp_keeper_available();
+    hp_lock(&p->mu);
+    orphan_locked(p, dial, keeper, &t);
+    hp_pool_unlock(p);
+    hp_trash_empty(p, &t);
+}
+
+/* ---- giving up a want ---- */
+
+static void
+cancel_locked(hp_pool *p, hp_want *w, hp_trash *t)
+{
+    hp_host *h = w->host;
+    hp_pconn *served = NULL;
+    assert(w->state != HP_WANT_LEASED);
+    if (w->state == HP_WANT_SERVED) {
+        hp_list_remove(&w->wait_node);
+        served = w->conn;
+    } else if (w->state == HP_WANT_QUEUED || w->state == HP_WANT_DIALING) {
+        hp_want_unlink(p, w, t);
+        hp_slot_return(p, w, t);
+        hp_host_maybe_gone(p, h, t);
+    }
+    hp_want_reset(w);
+    if (served)
+        hp_pconn_offer(p, served, hp_clock_idle(), t);
+}
+
+void
+hp_pool_cancel(hp_pool *p, hp_want *w, hp_pconn *dial)
+{
+    hp_trash t = {0};
+    bool keeper = dial && hp_keeper_available();
+    hp_lock(&p->mu);
+    cancel_locked(p, w, &t);
+    if (dial)
+        orphan_locked(p, dial, keeper, &t);
+    hp_pool_unlock(p);
+    hp_trash_empty(p, &t);
+}

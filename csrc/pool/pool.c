@@ -1,0 +1,282 @@
+/* pool: life and acquire. The rules are sections 2 to 5 of the Go contract;
+ * see pool.h for the states of a want. dialing.c has the way of a new
+ * connection, release.c the way back. */
+#include "pool/pool.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "pool/host.h"
+#include "pool/keeper.h"
+
+/* ---- life ---- */
+
+hp_pool *
+hp_pool_new(const hp_limits *limits, hp_ns dns_ttl)
+{
+    hp_pool *p = hp_calloc(sizeof *p);
+    if (p == NULL)
+        return NULL;
+    atomic_init(&p->refs, 1);
+    p->limits = *limits;
+    p->dns_ttl = dns_ttl;
+    hp_mutex_init(&p->mu);
+    hp_map_init(&p->hosts);
+    hp_map_init(&p->armed);
+    hp_map_init(&p->stashes);
+    hp_list_init(&p->spare_stashes);
+    hp_list_init(&p->lru);
+    hp_list_init(&p->queue);
+    hp_list_init(&p->all);
+    hp_list_init(&p->unarmed);
+    hp_list_init(&p->chores);
+    p->retire_at = HP_NEVER;
+    p->keep_at = HP_NEVER;
+    p->keeper_slot = -1;
+    return p;
+}
+
+hp_pool *
+hp_pool_ref(hp_pool *p)
+{
+    atomic_fetch_add_explicit(&p->refs, 1, memory_order_relaxed);
+    return p;
+}
+
+void
+hp_pool_unref(hp_pool *p)
+{
+    if (p == NULL || atomic_fetch_sub(&p->refs, 1) != 1)
+        return;
+    /* Exchanges hold references, so what is left is idle or the keeper's, and
+     * the keeper has been stopped (fork, exit). */
+    hp_trash t = {0};
+    hp_lock(&p->mu);
+    for (hp_node *n; (n = hp_list_first(&p->all)) != NULL;)
+        hp_pconn_discard(p, HP_CONTAINER(n, hp_pconn, all_node),
+                         HP_CLOSE_POOL_CLOSED, &t);
+    hp_stash_drop_spare(p, &t);
+    hp_unlock(&p->mu);
+    hp_trash_empty(p, &t);
+    assert(p->hosts.count == 0 && p->stashes.count == 0); /* I4 */
+    hp_map_free(&p->hosts);
+    hp_map_free(&p->stashes);
+    hp_map_free(&p->armed);
+    hp_mutex_destroy(&p->mu);
+    hp_free(p);
+}
+
+bool
+hp_pool_is_closed(const hp_pool *p)
+{
+    return atomic_load_explicit(&p->closed, memory_order_acquire);
+}
+
+/* ---- leaving lists ---- */
+
+void
+hp_pconn_leave_idle(hp_pconn *c)
+{
+    hp_list_remove(&c->idle_node);
+    hp_list_remove(&c->lru_node);
+    if (hp_node_linked(&c->unarmed_node))
+        hp_list_remove(&c->unarmed_node);
+}
+
+static void
+leave_all_lists(hp_pool *p, hp_pconn *c)
+{
+    if (hp_node_linked(&c->idle_node))
+        hp_pconn_leave_idle(c);
+    if (hp_node_linked(&c->chore_node))
+        hp_list_remove(&c->chore_node);
+    if (hp_node_linked(&c->orphan_node)) {
+        hp_list_remove(&c->orphan_node);
+        c->host->n_orphans--;
+    }
+    if (c->in_armed_map) {
+        hp_map_remove(&p->armed, &c->armed_entry->node);
+        c->in_armed_map = false;
+    }
+    hp_list_remove(&c->all_node);
+}
+
+void
+hp_pconn_forget(hp_pool *p, hp_pconn *c)
+{
+    HP_ASSERT_HELD(&p->mu);
+    leave_all_lists(p, c);
+    hp_room_enter(p, c, HP_ROOM_NONE);
+}
+
+void
+hp_pconn_discard(hp_pool *p, hp_pconn *c, hp_close_reason why, hp_trash *t)
+{
+    HP_ASSERT_HELD(&p->mu);
+    hp_host *h = c->host;
+    hp_pconn_forget(p, c);
+    h->count.closes[why]++;
+    c->trash_next = t->conns;
+    t->conns = c;
+    hp_grant_slots(p, h, t);
+    hp_host_maybe_gone(p, h, t);
+}
+
+/* ---- a want and its connection ---- */
+
+void
+hp_want_give(hp_want *w, hp_pconn *c)
+{
+    w->conn = c;
+    w->state = HP_WANT_SERVED;
+    w->was_idle = false;
+    w->idle_time = 0;
+    w->leased_at = hp_clock_now();
+    hp_list_push_back(&w->host->leased, &w->wait_node);
+}
+
+void
+hp_want_lease(hp_want *w)
+{
+    assert(w->state == HP_WANT_SERVED);
+    w->state = HP_WANT_LEASED;
+    w->conn->requests++;
+    if (w->conn->reused)
+        w->host->count.reuses++;
+}
+
+/* The host's record may be gone from now on: nothing points at it (I11). */
+void
+hp_want_reset(hp_want *w)
+{
+    assert(!hp_node_linked(&w->wait_node) && !w->slot);
+    w->state = HP_WANT_NEW;
+    w->host = NULL;
+    w->conn = NULL;
+}
+
+/* ---- acquire ---- */
+
+static bool
+idle_too_long(const hp_pool *p, const hp_pconn *c, hp_ns idle_now)
+{
+    hp_ns limit = p->limits.idle_conn_timeout;
+    return limit >= 0 && idle_now - c->idle_since > limit;
+}
+
+static hp_pconn *
+pick_idle(const hp_pool *p, const hp_host *h)
+{
+    hp_node *n =
+        p->limits.idle_fifo ? hp_list_first(&h->idle) : hp_list_last(&h->idle);
+    return n ? HP_CONTAINER(n, hp_pconn, idle_node) : NULL;
+}
+
+/* Takes an idle connection, dropping those idle for too long or too old. */
+static bool
+take_idle(hp_pool *p, hp_want *w, hp_trash *t)
+{
+    hp_ns idle_now = hp_clock_idle();
+    hp_pconn *c;
+    while ((c = pick_idle(p, w->host)) != NULL) {
+        if (idle_too_long(p, c, idle_now)) {
+            hp_pconn_discard(p, c, HP_CLOSE_IDLE_TIMEOUT, t);
+        } else if (idle_now >= hp_pconn_due(c)) {
+            hp_pconn_discard(p, c, hp_pconn_due_reason(c, idle_now), t);
+        } else {
+            hp_pconn_leave_idle(c);
+            hp_room_enter(p, c, HP_ROOM_LEASED);
+            hp_want_give(w, c);
+            hp_want_lease(w);
+            w->was_idle = true;
+            w->idle_time = idle_now - c->idle_since;
+            return true;
+        }
+    }
+    return false;
+}
+
+static int
+queue_up(hp_pool *p, hp_want *w, hp_err *err)
+{
+    if (hp_below(p->now.waiting, p->limits.max_waiting)) {
+        hp_want_enqueue(p, w);
+        return 0;
+    }
+    return hp_err_set(err, HP_E_QUEUE_FULL,
+                      "no connection is free and %lld of %lld requests wait "
+                      "for one (max_waiting)",
+                      (long long)p->now.waiting,
+                      (long long)p->limits.max_waiting);
+}
+
+/* A fork has stopped the keeper, and there is something for it to do. */
+static void
+recall_keeper(hp_pool *p, hp_trash *t)
+{
+    t->call_keeper |= p->keeper_lost;
+    p->keeper_lost = false;
+}
+
+static int
+acquire_locked(hp_pool *p, hp_want *w, hp_trash *t, hp_err *err)
+{
+    if (hp_pool_is_closed(p))
+        return hp_err_set(err, HP_E_CLOSED, "the client is closed");
+    hp_host *h = hp_host_get(p, w->key);
+    if (h == NULL)
+        return hp_err_set(err, HP_E_NOMEM, "out of memory");
+    p->close_idle = false;
+    recall_keeper(p, t);
+    w->host = h;
+    w->seq = ++p->next_seq;
+    h->count.requests++;
+    h->pins++; /* dropping its last idle connection must not free it */
+    int r = 0;
+    bool done = take_idle(p, w, t) || hp_orphan_adopt(p, w);
+    if (!done && hp_pool_has_room(p, h, t, true)) {
+        hp_slot_take(p, w);
+        hp_want_listen(w);
+    } else if (!done) {
+        r = queue_up(p, w, err);
+    }
+    h->pins--;
+    if (r != 0) {
+        hp_want_reset(w);
+        hp_host_maybe_gone(p, h, t);
+    }
+    return r;
+}
+
+int
+hp_pool_acquire(hp_pool *p, hp_want *w, hp_err *err)
+{
+    assert(w->state == HP_WANT_NEW);
+    hp_trash t = {0};
+    hp_lock(&p->mu);
+    int r = acquire_locked(p, w, &t, err);
+    w->acquired = w->state;
+    hp_pool_unlock(p);
+    hp_trash_empty(p, &t);
+    return r;
+}
+
+hp_want_state
+hp_pool_look(hp_pool *p, hp_want *w)
+{
+    hp_trash t = {0};
+    hp_lock(&p->mu);
+    hp_want_state s = w->state;
+    if (s == HP_WANT_SERVED) {
+        hp_want_lease(w);
+        s = HP_WANT_LEASED;
+    } else if (s == HP_WANT_REFUSED) {
+        hp_want_reset(w);
+    } else {
+        recall_keeper(p, &t);
+    }
+    hp_pool_unlock(p);
+    hp_trash_empty(p, &t);
+    return s;
+}

@@ -1,0 +1,245 @@
+/* pool: who owns which connection.
+ *
+ * A connection has exactly one owner: an exchange (leased, or dialing for it),
+ * the idle list, or the keeper (draining, checking, orphaned dial). Ownership
+ * changes under the pool's one lock; under it there is no I/O, no close, no
+ * callback, nothing that waits. What a call wants closed or woken it collects
+ * and does after unlocking.
+ *
+ * A want is one request's place in the pool:
+ *
+ *   NEW --acquire--> LEASED                      an idle connection
+ *       --acquire--> DIALING                     a slot: make a connection
+ *       --acquire--> QUEUED                      at a limit: wait
+ *   QUEUED  --> DIALING                          a slot was handed over
+ *   QUEUED, DIALING --> SERVED --take--> LEASED  a connection came back
+ *   QUEUED, DIALING, SERVED --> REFUSED          the pool was closed
+ *   DIALING --dialed--> LEASED                   its own dial was first
+ *   any --put, cancel, dial_failed--> NEW
+ *
+ * A want has one outcome, delivered once; first served are the oldest.
+ */
+#ifndef HP_POOL_POOL_H
+#define HP_POOL_POOL_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/list.h"
+#include "base/lock.h"
+#include "base/reason.h"
+#include "base/waker.h"
+#include "net/conn.h"
+#include "pool/key.h"
+#include "pool/limits.h"
+#include "pool/stats.h"
+#include "wire/body.h"
+
+typedef struct hp_pool hp_pool; /* reference-counted */
+typedef struct hp_host hp_host; /* the record of one key, see host.h */
+
+/* A connection of the pool. The fields after `net` are the pool's, guarded by
+ * its lock except where noted. */
+typedef struct hp_pconn hp_pconn;
+struct hp_pconn {
+    hp_conn net; /* the owner's */
+    hp_host *host;
+    int room;    /* which gauge counts it, see host.h */
+    bool reused; /* passed through the release path before */
+    bool armed;  /* the keeper's poller will tell, once */
+    bool in_armed_map;
+    bool watched;         /* the poller knows its descriptor */
+    bool at_work;         /* the keeper is stepping it just now */
+    bool unwanted;        /* an orphaned dial the keeper is to give up */
+    uint64_t requests;    /* exchanges that leased it */
+    hp_ns born;           /* hp_clock_idle() */
+    hp_ns idle_limit;     /* the server's Keep-Alive: timeout=, a little less;
+                             HP_NO_LIMIT; set by whoever leases it */
+    hp_ns retire_at;      /* hp_clock_idle() reading; max_conn_age, jittered */
+    hp_ns idle_since;     /* hp_clock_idle() */
+    hp_node idle_node;    /* host->idle */
+    hp_node lru_node;     /* pool->lru */
+    hp_node unarmed_node; /* pool->unarmed */
+    hp_node all_node;     /* pool->all */
+    hp_node chore_node;   /* pool->chores: drains and orphaned dials */
+    hp_node orphan_node;  /* host->orphans: those still wanted */
+    struct hp_drain *drain;
+    struct hp_armed *armed_entry;
+    hp_pconn *trash_next;
+};
+
+typedef enum hp_want_state {
+    HP_WANT_NEW,
+    HP_WANT_QUEUED,
+    HP_WANT_DIALING,
+    HP_WANT_SERVED,
+    HP_WANT_REFUSED,
+    HP_WANT_LEASED
+} hp_want_state;
+
+/* What a holder is doing, for the diagnosis of those who wait. */
+typedef enum hp_holding {
+    HP_HOLDING_SENDING,
+    HP_HOLDING_AWAITING_HEAD,
+    HP_HOLDING_BODY_UNREAD,
+    HP_HOLDING_BODY_HALF_READ
+} hp_holding;
+
+/* Signals to a driving thread from others; a leaf lock. */
+typedef struct hp_interest {
+    hp_mutex mu;
+    hp_waker *waker;   /* of the thread inside a drive, else NULL */
+    int blocked_fd;    /* it blocks in recv() on this, else -1 */
+    atomic_int signal; /* 0, HP_E_CANCELLED or HP_E_CLOSED; the first wins */
+} hp_interest;
+
+typedef struct hp_want {
+    /* the owner's, set before acquire */
+    const hp_key *key;
+    hp_span method, path; /* for diagnosis; path without query */
+    hp_interest *interest;
+    hp_waker *waker;        /* borrowed; woken on every change others make */
+    _Atomic int holding;    /* hp_holding */
+    hp_pconn *adopted;      /* by an acquire that made it DIALING: an orphaned
+                               dial, now the owner's own; else NULL */
+    hp_want_state acquired; /* what the last acquire made of it: `state` itself
+                               others may have changed by now */
+    /* the pool's */
+    hp_want_state state;
+    hp_host *host;
+    uint64_t seq;       /* arrival */
+    hp_ns queued_at;    /* hp_clock_now() */
+    hp_ns leased_at;    /* hp_clock_now(): when the connection was given */
+    hp_node wait_node;  /* host->waiters: QUEUED and DIALING; host->leased:
+                           SERVED and LEASED */
+    hp_node slot_node;  /* host->queue: QUEUED */
+    hp_node total_node; /* pool->queue: QUEUED while max_conns is set */
+    bool slot;          /* DIALING: the slot is counted, no conn made yet */
+    hp_pconn *conn;     /* SERVED, LEASED */
+    bool was_idle;
+    hp_ns idle_time;
+} hp_want;
+
+/* ---- life -------------------------------------------------------------- */
+
+hp_pool *hp_pool_new(const hp_limits *limits, hp_ns dns_ttl);
+hp_pool *hp_pool_ref(hp_pool *p);
+void hp_pool_unref(hp_pool *p);
+
+/* See hp_transport_close. Drains and bodies go on, their connections close
+ * after; orphaned dials are given up. */
+void hp_pool_close(hp_pool *p);
+bool hp_pool_is_closed(const hp_pool *p);
+
+/* Closes idle connections and gives up orphaned dials: of one host ("name" or
+ * "name:port"), or of all (host.len 0), and then also those that become idle
+ * until the next acquire. Returns how many idle ones were closed. */
+size_t hp_pool_close_idle(hp_pool *p, hp_span host);
+
+/* Exit: ends every wait and every lease under way with HP_E_CLOSED, bodies
+ * too. The pool stays open. Does not call the keeper. */
+void hp_pool_interrupt(hp_pool *p);
+
+/* Fork: called for every pool, in one order, between the keeper's hooks. */
+void hp_pool_fork_prepare(hp_pool *p);
+void hp_pool_fork_parent(hp_pool *p);
+void hp_pool_fork_child(hp_pool *p);
+
+/* ---- wants ------------------------------------------------------------- */
+
+/* NEW -> LEASED, DIALING (with w->adopted, or a slot to dial with) or QUEUED,
+ * see w->acquired. 0, or -1 with *err: HP_E_CLOSED, HP_E_QUEUE_FULL,
+ * HP_E_NOMEM (the want stays NEW). A LEASED connection has not been looked at:
+ * check its liveness, and put it back as dead if need be. */
+int hp_pool_acquire(hp_pool *p, hp_want *w, hp_err *err);
+
+/* Looks at what others have done to a QUEUED or DIALING want: SERVED becomes
+ * LEASED (w->conn). Returns the state now; REFUSED leaves the want NEW. */
+hp_want_state hp_pool_look(hp_pool *p, hp_want *w);
+
+/* Makes the connection object for the slot of a DIALING want, in room dialing:
+ * *out, whose net the caller steps. 0; *out is NULL when others have changed
+ * the want meanwhile (the slot is gone: look again). -1: out of memory, the
+ * want is as it was. */
+int hp_pool_new_conn(hp_pool *p, hp_want *w, hp_ns connect_timeout,
+                     hp_ns tls_timeout, hp_pconn **out);
+
+/* The dial of a DIALING (or meanwhile SERVED) want is READY: the want becomes
+ * LEASED with it, or with the one it was served, and the surplus goes through
+ * the release path. Takes `dialed`. False: the pool was closed meanwhile, the
+ * connection with it, and the want is NEW. */
+bool hp_pool_dialed(hp_pool *p, hp_want *w, hp_pconn *dialed);
+
+/* The dial failed and is closed: frees it and its slot. The want becomes NEW,
+ * unless it was served meanwhile: then true, and it is LEASED. */
+bool hp_pool_dial_failed(hp_pool *p, hp_want *w, hp_pconn *dialed);
+
+/* A want was served while `dial` (may be NULL) was under way: the dial goes to
+ * the keeper as an orphan, which the next waiter adopts. Above live waiters + 2
+ * the oldest orphan is given up; under a limit with no waiter all are, so that
+ * a hanging dial never blocks a host. Takes `dial`. */
+void hp_pool_orphan_dial(hp_pool *p, hp_pconn *dial);
+
+/* Gives up a want in any state but LEASED: leaves the queue, hands a slot or a
+ * connection (SERVED) on; `dial` (may be NULL) as above. -> NEW. */
+void hp_pool_cancel(hp_pool *p, hp_want *w, hp_pconn *dial);
+
+/* Ends a lease. verdict HP_KEEP: idle, or to the oldest waiter, if the pool
+ * agrees; else closed for that reason. Returns what happened: HP_KEEP or the
+ * reason it was closed for. Takes w->conn; -> NEW. A lease of a connection
+ * that was dead before it could serve (HP_CLOSE_SERVER_CLOSED_IDLE,
+ * _UNSOLICITED_BYTES) counts as no request: it will be made again. */
+hp_close_reason hp_pool_put(hp_pool *p, hp_want *w, hp_close_reason verdict);
+
+/* Ends a lease whose body has not ended and which nothing else speaks against:
+ * the keeper drains it within budget and then puts it, if drains are allowed
+ * and the remainder fits; else it is closed. Takes w->conn, and the content of
+ * *body when it returns HP_KEEP ("draining"); else the reason. -> NEW. */
+hp_close_reason hp_pool_put_undrained(hp_pool *p, hp_want *w, hp_body *body);
+
+/* Ends a lease because the caller takes the stream over: it counts for nothing
+ * any more. Returns the connection, the caller's to close and to free with
+ * hp_pconn_free. -> NEW. */
+hp_pconn *hp_pool_detach(hp_pool *p, hp_want *w);
+void hp_pconn_free(hp_pconn *c);
+
+/* EMFILE: closes the oldest idle connection of any host. False: none. */
+bool hp_pool_evict_one(hp_pool *p);
+
+/* The pool-timeout text: limits hit, counts, longest holder. */
+void hp_pool_describe_wait(hp_pool *p, const hp_want *w, hp_ns waited,
+                           hp_err *err);
+
+/* ---- counting ---------------------------------------------------------- */
+
+/* Count for a want's host while it has one, else only in total. */
+void hp_pool_tally_leak(hp_pool *p, hp_want *w);
+void hp_pool_tally_timeout(hp_pool *p, hp_want *w, hp_phase phase);
+void hp_pool_tally_replay(hp_pool *p, hp_want *w, hp_replay_reason why);
+
+hp_stats *hp_pool_stats(hp_pool *p); /* NULL: out of memory */
+
+/* ---- interest ---------------------------------------------------------- */
+
+void hp_interest_init(hp_interest *i);
+void hp_interest_destroy(hp_interest *i);
+/* Around a drive: whom a signal must wake. */
+void hp_interest_enter(hp_interest *i, hp_waker *w);
+void hp_interest_leave(hp_interest *i);
+/* Around a recv() that blocks: a signal shuts the connection down, which it
+ * spoils anyway. False: there is a signal already, do not block. */
+bool hp_interest_block(hp_interest *i, int fd);
+void hp_interest_unblock(hp_interest *i);
+/* Any thread. False if there was a signal already. */
+bool hp_interest_signal(hp_interest *i, hp_errc code);
+
+static inline hp_errc
+hp_interest_get(const hp_interest *i)
+{
+    return (hp_errc)atomic_load_explicit(&((hp_interest *)i)->signal,
+                                         memory_order_acquire);
+}
+
+#endif
