@@ -1,0 +1,121 @@
+# The daily commands. `make help` lists them.
+PYTHON ?= python3
+VENV ?= .venv
+PY := $(VENV)/bin/python
+CC ?= cc
+JOBS := $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
+BUILD := build/c
+STORIES := base wire net pool run
+SRC := $(wildcard $(STORIES:%=csrc/%/*.c))
+TESTS := $(patsubst tests/c/%_test.c,%,$(wildcard tests/c/*_test.c))
+SUPPORT := $(filter-out %_test.c,$(wildcard tests/c/*.c))
+THREADED := base waker resolve conn dial sock poller poller_table pool_stress keeper keeper_fork exchange \
+            transport process tls_ctx tls_stream tls_session fork
+WARN := -std=c11 -D_GNU_SOURCE -Wall -Wextra -Werror -Wshadow -Wpointer-arith \
+        -Wstrict-prototypes -Wmissing-prototypes -Wno-unused-parameter
+CODECS := $(shell $(PYTHON) setup.py --print-codec-flags 2>/dev/null)
+CPPFLAGS += -Icsrc -Itests/c $(filter -D% -I%,$(CODECS))
+LIBS := -lssl -lcrypto -lz -lpthread $(filter -l% -L%,$(CODECS))
+
+SAN_asan := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all \
+            -fno-omit-frame-pointer
+SAN_tsan := -O1 -g -fsanitize=thread
+SAN_plain := -O2 -g
+# GCC's TSan cannot live with much address randomisation, and a container may
+# forbid to switch it off.
+# A test that hangs has failed.
+LIMIT := $(shell command -v timeout >/dev/null && echo timeout 300)
+FIXED := $(shell setarch -R true 2>/dev/null && echo setarch -R)
+
+.DEFAULT_GOAL := help
+
+help: ## show this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | \
+	 awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
+
+test: ## set everything up and run every test
+	@.ci/packages
+	@# A new make, because it has to look for the codecs again.
+	@$(MAKE) --no-print-directory test-all
+
+test-all: # one after the other even under -j; pytest's summary ends it
+	@for step in build ctest-binaries ctest layers types pytest; do \
+	 $(MAKE) --no-print-directory $$step || exit 1; done
+
+pytest: build ## the Python tests
+	@$(PY) -m pytest
+
+types: build ## mypy --strict, and the stub against the extension
+	@$(PY) -m mypy --strict hpool
+	@$(PY) -m mypy.stubtest hpool._core
+
+layers: ## includes go downwards only
+	@$(PYTHON) tests/layers.py
+
+demo: ## set everything up and show hpool at work
+	@.ci/packages
+	@$(MAKE) --no-print-directory build
+	@$(PY) -m hpool demo
+
+bench: build $(VENV)/.bench ## hpool beside bare C and pycurl
+	@$(PY) benchmarks/first.py
+
+build: $(VENV)/.ready ## compile the extension in place
+	@$(PY) setup.py -q build_ext --inplace
+
+$(VENV)/.ready: pyproject.toml
+	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
+	@$(PY) -m pip install -q 'setuptools>=70.1'
+	@# Before pip, which buries a compiler's message under pages of its own.
+	@$(PY) setup.py -q build_ext --inplace
+	@$(PY) -m pip install -q --no-build-isolation -e '.[test]'
+	@touch $@
+
+$(VENV)/.bench: $(VENV)/.ready
+	@$(PY) -m pip install -q --no-build-isolation -e '.[bench]'
+	@touch $@
+
+define variant
+$(BUILD)/$(1)/%.o: %.c
+	@mkdir -p $$(dir $$@)
+	$$(CC) $$(WARN) $$(SAN_$(1)) $$(CPPFLAGS) -MMD -MP -c $$< -o $$@
+$(BUILD)/$(1)/%_test: $(BUILD)/$(1)/tests/c/%_test.o \
+    $(SRC:%.c=$(BUILD)/$(1)/%.o) $(SUPPORT:%.c=$(BUILD)/$(1)/%.o)
+	$$(CC) $$(SAN_$(1)) $$^ $$(LIBS) -o $$@
+-include $$(shell find $(BUILD)/$(1) -name '*.d' 2>/dev/null)
+endef
+$(eval $(call variant,asan))
+$(eval $(call variant,tsan))
+$(eval $(call variant,plain))
+.SECONDARY:
+
+$(BUILD)/corpus.bin: tests/c/gen_corpus.py tests/corpus/responses.jsonl
+	@$(PYTHON) $^ $@
+ctest-asan ctest-plain: $(BUILD)/corpus.bin
+
+ctest-binaries: # all at once, so that the tests themselves run one by one
+	@$(MAKE) --no-print-directory -s -j$(JOBS) \
+	 $(TESTS:%=$(BUILD)/asan/%_test) \
+	 $(patsubst %,$(BUILD)/tsan/%_test,$(filter $(THREADED),$(TESTS)))
+
+ctest-asan: $(TESTS:%=$(BUILD)/asan/%_test) ## C tests under ASan and UBSan
+	@for t in $(TESTS); do echo "== $$t (asan)"; \
+	 $(LIMIT) $(BUILD)/asan/$${t}_test || exit 1; done
+
+ctest-tsan: $(patsubst %,$(BUILD)/tsan/%_test,$(filter $(THREADED),$(TESTS))) ## threaded C tests under TSan
+	@for t in $(filter $(THREADED),$(TESTS)); do echo "== $$t (tsan)"; \
+	 TSAN_OPTIONS=halt_on_error=1 $(LIMIT) $(FIXED) $(BUILD)/tsan/$${t}_test || exit 1; done
+
+ctest-plain: $(TESTS:%=$(BUILD)/plain/%_test) ## C tests without sanitizers
+	@for t in $(TESTS); do echo "== $$t"; $(LIMIT) $(BUILD)/plain/$${t}_test || exit 1; done
+
+ctest: ctest-asan ctest-tsan ## all C tests under the sanitizers
+
+format: ## lay the C code out
+	clang-format -i $$(git ls-files 'csrc/*.[ch]' 'tests/*.[ch]' 'benchmarks/*.[ch]')
+
+clean: ## remove what was built
+	rm -rf build $(VENV) *.egg-info hpool/*.so
+
+.PHONY: help test test-all pytest types layers demo bench build ctest \
+	ctest-binaries ctest-asan ctest-tsan ctest-plain format clean

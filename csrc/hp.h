@@ -1,0 +1,301 @@
+/* hp.h: the public face of the core. The binding, tests and benchmarks in C
+ * use this and nothing deeper.
+ *
+ * Life of a request:
+ *
+ *   hp_exchange_new      checks and writes the request head; nothing sent yet
+ *   hp_drive_head        acquires a connection, sends, reads the final head
+ *   hp_drive_read        body bytes, until *got == 0
+ *   hp_exchange_close    gives the connection back (if it is not back already)
+ *   hp_exchange_free
+ *
+ * Ownership words: "takes" = the callee owns it afterwards; "borrows until
+ * ..." = it must stay as it is until then; "new reference" = give it back with
+ * the matching unref.
+ *
+ * Threads: a transport is shared freely. An exchange has one user at a time
+ * (HP_E_BUSY for the second); hp_exchange_close and hp_cancel_trigger may be
+ * called from any thread at any time.
+ */
+#ifndef HP_H
+#define HP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/reason.h"
+#include "base/span.h"
+#include "net/tls.h"
+#include "pool/limits.h"
+#include "pool/stats.h"
+#include "wire/coding.h"
+#include "wire/head.h"
+#include "wire/request.h"
+#include "wire/url.h"
+
+/* ---- process ---------------------------------------------------------- */
+
+/* Registers the fork hooks. Idempotent, any thread. 0, or -1 with *err. */
+int hp_process_init(hp_err *err);
+
+/* For the interpreter's exit hook: fails all exchanges with HP_E_CLOSED, waits
+ * up to one second until no thread is inside the core, stops the keeper. Calls
+ * made afterwards work without a keeper (nothing is kept idle). Blocks. */
+void hp_process_shutdown(void);
+
+/* ---- cancel ------------------------------------------------------------ */
+
+typedef struct hp_cancel hp_cancel; /* reference-counted */
+
+hp_cancel *hp_cancel_new(void); /* NULL: out of memory */
+hp_cancel *hp_cancel_ref(hp_cancel *c);
+void hp_cancel_unref(hp_cancel *c);
+/* Ends every exchange made with it, now and later, with HP_E_CANCELLED. Any
+ * thread; never blocks; stays cancelled. */
+void hp_cancel_trigger(hp_cancel *c);
+bool hp_cancel_is_set(const hp_cancel *c);
+
+/* ---- transport --------------------------------------------------------- */
+
+typedef struct hp_transport hp_transport; /* reference-counted */
+
+typedef struct hp_transport_config {
+    hp_limits limits;
+    hp_ns dns_ttl;           /* 0: no cache */
+    size_t max_header_bytes; /* response head incl. interim ones and trailers */
+} hp_transport_config;
+
+void hp_transport_config_default(hp_transport_config *c);
+
+/* Copies the config. Opens nothing, starts no thread. NULL with *err. */
+hp_transport *hp_transport_new(const hp_transport_config *config, hp_err *err);
+hp_transport *hp_transport_ref(hp_transport *t);
+void hp_transport_unref(hp_transport *t); /* the last one closes it */
+
+/* Waiters, dials and heads under way get HP_E_CLOSED; idle connections close;
+ * bodies under way stay readable and their connections close after them.
+ * Later exchanges get HP_E_CLOSED. Idempotent; never blocks. */
+void hp_transport_close(hp_transport *t);
+bool hp_transport_is_closed(const hp_transport *t);
+
+/* Closes idle connections, of one host only if host.len > 0 (name,
+ * host:port), and those that become idle until the next request. Returns how
+ * many were closed now. Never blocks. */
+size_t hp_transport_close_idle(hp_transport *t, hp_span host);
+
+/* A snapshot; free with hp_stats_free. NULL: out of memory. */
+hp_stats *hp_transport_stats(hp_transport *t);
+
+/* ---- request ----------------------------------------------------------- */
+
+typedef struct hp_timeouts { /* durations; negative = no limit, never 0 */
+    hp_ns total;             /* the whole exchange including the body */
+    hp_ns pool;              /* waiting for a slot */
+    hp_ns connect;           /* look-up and dial */
+    hp_ns tls;               /* handshake */
+    hp_ns write;             /* longest time without progress in sending */
+    hp_ns response_header;   /* request sent -> final head */
+    hp_ns read;              /* longest silence, in head and body */
+    hp_ns expect_continue;   /* then the body goes out unasked */
+    int64_t min_rate_bytes;  /* body bytes per min_rate_window; < 0: off */
+    hp_ns min_rate_window;
+} hp_timeouts;
+
+/* connect 10 s, tls 10, pool 30, write 60, response_header 60, read 60,
+ * expect_continue 1, total and min_rate none. */
+void hp_timeouts_default(hp_timeouts *t);
+
+typedef enum hp_source_kind {
+    HP_SOURCE_NONE,
+    HP_SOURCE_BYTES,   /* ptr, len */
+    HP_SOURCE_PRODUCED /* HP_DRIVE_BODY asks for each piece */
+} hp_source_kind;
+
+typedef struct hp_source {
+    hp_source_kind kind;
+    const void *ptr; /* BYTES: borrowed until the exchange is freed */
+    size_t len;
+    int64_t length;  /* PRODUCED: bytes in all, HP_BODY_LENGTH_UNKNOWN (-2) =
+                        chunked. A produced body that ends short of it or goes
+                        beyond it is HP_E_LOCAL_PROTOCOL. */
+    bool rewindable; /* PRODUCED: HP_DRIVE_REWIND may be answered */
+} hp_source;
+
+typedef enum hp_idempotent {
+    HP_IDEMPOTENT_BY_METHOD, /* GET HEAD OPTIONS TRACE or Idempotency-Key */
+    HP_IDEMPOTENT_YES,
+    HP_IDEMPOTENT_NO
+} hp_idempotent;
+
+typedef struct hp_request {
+    hp_span method;         /* "" = GET */
+    hp_span url;            /* absolute, http or https */
+    const hp_field *fields; /* everything but Host and framing, which the
+                               writer adds unless they are here */
+    size_t n_fields;
+    uint64_t fields_id; /* > 0: a number that stands for these very fields,
+                           now and later; lets the transport remember what a
+                           request without body comes to. 0: not */
+    hp_source source;
+    hp_timeouts timeouts;
+    hp_ns deadline;      /* absolute hp_clock_now() reading; HP_NEVER = none */
+    hp_tls *tls;         /* needed for https; a reference is taken */
+    hp_span server_name; /* TLS name instead of the host; empty = the host */
+    hp_cancel *cancel;   /* NULL = none; a reference is taken */
+    bool close;          /* send Connection: close, do not keep */
+    hp_idempotent idempotent;
+    bool decode;              /* undo Content-Encoding in hp_drive_read */
+    int64_t max_size;         /* raw body bytes; < 0: no limit */
+    int64_t max_decoded_size; /* decoded bytes; < 0: no limit */
+} hp_request;
+
+/* Zeroes and fills in the defaults: GET, default timeouts, no limits. */
+void hp_request_init(hp_request *r);
+
+typedef struct hp_exchange hp_exchange;
+
+/* Checks everything and writes the head; no connection is touched. Borrows
+ * only source.ptr (until free); everything else is copied. NULL with *err:
+ * HP_E_INVALID_URL, HP_E_MISSING_SCHEME, HP_E_UNSUPPORTED_SCHEME,
+ * HP_E_NEEDS_IDNA, HP_E_INVALID_METHOD, HP_E_INVALID_HEADER,
+ * HP_E_INVALID_ARGUMENT, HP_E_CLOSED, HP_E_NOMEM. Never blocks. */
+hp_exchange *hp_exchange_new(hp_transport *t, const hp_request *request,
+                             hp_err *err);
+
+/* ---- driving ----------------------------------------------------------- */
+
+/* Called by a drive, in the driving thread, when poll() was interrupted and,
+ * if `slices` is set, at least every 50 ms: true = stop (HP_E_INTERRUPTED). It
+ * may fork: in the child the drive then ends with HP_E_FORKED. */
+typedef struct hp_driver {
+    bool (*on_interrupt)(void *arg);
+    void *arg;
+    bool slices; /* this is the main thread: a signal may land just before
+                    the poll and give no EINTR */
+} hp_driver;
+
+typedef enum hp_drive {
+    HP_DRIVE_DONE,
+    HP_DRIVE_BODY,   /* give the next piece with hp_exchange_feed, or
+                        hp_exchange_fail_source, then drive again */
+    HP_DRIVE_REWIND, /* put the source back to its start, then
+                       hp_exchange_rewound or hp_exchange_fail_source */
+    HP_DRIVE_ERROR   /* *err; the connection is closed or given back already */
+} hp_drive;
+
+/* Until the final response head has arrived. Blocks. */
+hp_drive hp_drive_head(hp_exchange *ex, const hp_driver *driver, hp_err *err);
+
+typedef enum hp_read_how {
+    HP_READ_SOME, /* what there is, at least one byte */
+    HP_READ_FULL  /* fill `cap` unless the body ends first, or something else
+                     has to be said: see below */
+} hp_read_how;
+
+/* Body bytes after transfer decoding, and content decoding if the request
+ * asked for it and `raw` is false (do not mix raw and decoded reads on one
+ * exchange that decodes: HP_E_INVALID_ARGUMENT). DONE with *got == 0 is the
+ * end (cap > 0); fewer than `cap` are not. Bytes come first: whatever else
+ * there is to say after some bytes (HP_DRIVE_BODY, an error) is said by the
+ * next call, so *got is 0 unless DONE. Errors are sticky. Blocks. */
+hp_drive hp_drive_read(hp_exchange *ex, const hp_driver *driver, void *buf,
+                       size_t cap, hp_read_how how, bool raw, size_t *got,
+                       hp_err *err);
+
+/* The answer to HP_DRIVE_BODY: the next piece, borrowed until the next
+ * HP_DRIVE_BODY, HP_DRIVE_REWIND or the free; n == 0 ends the body. 0, or -1
+ * with *err HP_E_LOCAL_PROTOCOL (the exchange has failed then). */
+int hp_exchange_feed(hp_exchange *ex, const void *ptr, size_t n, hp_err *err);
+void hp_exchange_rewound(hp_exchange *ex);
+/* The producer raised: the connection is closed, no terminating chunk sent. */
+void hp_exchange_fail_source(hp_exchange *ex);
+
+/* ---- the answer -------------------------------------------------------- */
+
+/* Valid after HP_DRIVE_DONE of hp_drive_head, until the exchange is freed. */
+const hp_head *hp_exchange_head(const hp_exchange *ex);
+hp_span hp_exchange_reason(const hp_exchange *ex);
+hp_span hp_exchange_fields(const hp_exchange *ex);   /* for hp_field_next */
+hp_span hp_exchange_trailers(const hp_exchange *ex); /* after the end */
+/* Bytes still to come before decoding; -1 = unknown; 0 = ended. */
+int64_t hp_exchange_left(const hp_exchange *ex);
+/* Content decoding is in effect: sizes of reads cannot be known. */
+bool hp_exchange_decodes(const hp_exchange *ex);
+bool hp_exchange_ended(const hp_exchange *ex); /* end of body seen */
+bool hp_exchange_is_upgraded(const hp_exchange *ex);
+
+typedef struct hp_timings { /* hp_clock_now() readings; 0 = did not happen */
+    hp_ns started;          /* hp_exchange_new */
+    hp_ns queued;           /* began to wait for a slot */
+    hp_ns acquired;         /* has a connection, ready to send */
+    hp_ns resolved, connected, secured; /* of the dial it waited for */
+    hp_ns sent; /* last byte of the request taken by the kernel */
+    hp_ns first_byte;
+    hp_ns head;  /* final head complete */
+    hp_ns ended; /* end of body */
+} hp_timings;
+
+typedef struct hp_conn_facts {
+    uint64_t conn_id; /* 0: never had one */
+    bool reused;      /* served a request before, or was handed over */
+    bool was_idle;
+    hp_ns idle_time;            /* how long, when was_idle */
+    hp_ns age;                  /* since it was connected, when acquired */
+    uint64_t requests;          /* on this connection, including this one */
+    const char *remote, *local; /* "127.0.0.1:80" */
+    const char *tls_version, *tls_cipher, *alpn; /* "" for plain */
+    bool tls_resumed;
+    unsigned attempts;       /* 1 + replays */
+    const char *key;         /* pool key: "|http|example.com:80" */
+    hp_close_reason release; /* HP_KEEP: kept; else why not; valid when the
+                                connection was given up */
+    bool released;
+} hp_conn_facts;
+
+void hp_exchange_timings(const hp_exchange *ex, hp_timings *out);
+/* Strings live as long as the exchange. */
+void hp_exchange_facts(const hp_exchange *ex, hp_conn_facts *out);
+
+/* ---- the end ----------------------------------------------------------- */
+
+/* Gives the connection back: at the end of the body already done; before it,
+ * by taking what the kernel holds (at most 64 KiB), then by the keeper's drain
+ * if the rest fits the budget, else by closing. Never blocks. From another
+ * thread, while a drive is under way, it ends that drive with HP_E_CLOSED at
+ * once. Later reads are HP_E_CLOSED. Idempotent. */
+void hp_exchange_close(hp_exchange *ex);
+
+/* The response object was collected without end or close: counts a leak. */
+void hp_exchange_mark_leaked(hp_exchange *ex);
+
+/* Closes if need be. No drive may be under way. Never blocks. NULL is fine. */
+void hp_exchange_free(hp_exchange *ex);
+
+/* ---- upgraded connections (101, CONNECT) ------------------------------- */
+
+typedef struct hp_upgraded hp_upgraded;
+
+/* Hands the connection out, once; bytes that came with the head are read
+ * first. It counts for no limit any more. NULL with *err HP_E_INVALID_ARGUMENT
+ * (not upgraded, or taken before). */
+hp_upgraded *hp_exchange_take_upgraded(hp_exchange *ex, hp_err *err);
+/* timeout: longest silence, negative = none. DONE with *got == 0 is EOF. */
+hp_drive hp_upgraded_recv(hp_upgraded *u, const hp_driver *driver,
+                          hp_ns timeout, void *buf, size_t cap, size_t *got,
+                          hp_err *err);
+hp_drive hp_upgraded_sendall(hp_upgraded *u, const hp_driver *driver,
+                             hp_ns timeout, const void *buf, size_t n,
+                             hp_err *err);
+/* No more will be sent: FIN (plain) or close_notify (TLS). */
+void hp_upgraded_shutdown(hp_upgraded *u);
+int hp_upgraded_fileno(const hp_upgraded *u);
+void hp_upgraded_free(hp_upgraded *u); /* closes; never blocks */
+
+/* ---- for tests --------------------------------------------------------- */
+
+uint64_t hp_resolve_lookups(void);
+
+#endif

@@ -1,0 +1,196 @@
+/* acquire: the states from START to the first byte sent: an idle connection, a
+ * place in the queue, or a dial. */
+#include <errno.h>
+
+#include "run/exchange.h"
+
+static hp_go
+begin_attempt(hp_exchange *ex)
+{
+    ex->state = HP_EX_SEND;
+    ex->phase_deadline = HP_NEVER;
+    ex->answered = false;
+    ex->in.pos = ex->in.len = 0;
+    ex->head_at = ex->seen = 0;
+    ex->interims = 0;
+    hp_ex_note_conn(ex);
+    atomic_store_explicit(&ex->want.holding, HP_HOLDING_SENDING,
+                          memory_order_relaxed);
+    hp_send_reset(ex);
+    return HP_GO_ON;
+}
+
+/* A connection that served before is looked at before it is used, one that was
+ * handed over too: its server may have closed it or sent more than it should
+ * since the message ended. A dead one is put away, the next one asked for. */
+static hp_go
+use_if_alive(hp_exchange *ex)
+{
+    if (!ex->want.conn->reused)
+        return begin_attempt(ex);
+    hp_stream *s = hp_ex_stream(ex);
+    hp_close_reason why = HP_KEEP;
+    switch (s->ops->liveness(s)) {
+    case HP_ALIVE:
+        return begin_attempt(ex);
+    case HP_DEAD_CLOSED:
+        why = HP_CLOSE_SERVER_CLOSED_IDLE;
+        break;
+    case HP_DEAD_BYTES:
+        why = HP_CLOSE_UNSOLICITED_BYTES;
+        break;
+    }
+    hp_pool_put(ex->pool, &ex->want, why);
+    ex->state = HP_EX_ACQUIRE;
+    return HP_GO_ON;
+}
+
+static hp_go
+begin_queueing(hp_exchange *ex)
+{
+    ex->state = HP_EX_QUEUED;
+    if (ex->phase_deadline == HP_NEVER) { /* else: queued again, see above */
+        ex->timings.queued = hp_clock_now();
+        ex->phase_deadline =
+            hp_deadline_after(ex->timings.queued, ex->timeouts.pool);
+    }
+    return HP_GO_ON;
+}
+
+/* The time an orphaned dial has had was another request's. */
+static void
+adopt(hp_exchange *ex)
+{
+    ex->dial = ex->want.adopted;
+    ex->want.adopted = NULL;
+    if (ex->dial)
+        hp_conn_extend(&ex->dial->net, ex->timeouts.connect, ex->timeouts.tls);
+}
+
+hp_go
+hp_ex_state_acquire(hp_exchange *ex)
+{
+    if (hp_pool_acquire(ex->pool, &ex->want, &ex->err) != 0)
+        return hp_ex_failed(ex);
+    switch (ex->want.acquired) {
+    case HP_WANT_LEASED:
+        return use_if_alive(ex);
+    case HP_WANT_DIALING:
+        ex->state = HP_EX_CONNECT;
+        adopt(ex);
+        return HP_GO_ON;
+    default:
+        return begin_queueing(ex);
+    }
+}
+
+static hp_go
+closed_meanwhile(hp_exchange *ex)
+{
+    return hp_ex_fail(ex, HP_E_CLOSED, "the client was closed");
+}
+
+hp_go
+hp_ex_state_queued(hp_exchange *ex, hp_wait *w)
+{
+    switch (hp_pool_look(ex->pool, &ex->want)) {
+    case HP_WANT_LEASED:
+        return use_if_alive(ex);
+    case HP_WANT_DIALING:
+        ex->state = HP_EX_CONNECT;
+        return HP_GO_ON;
+    case HP_WANT_REFUSED:
+        return closed_meanwhile(ex);
+    default:
+        break;
+    }
+    hp_ns now = hp_clock_now();
+    if (now >= ex->phase_deadline) {
+        hp_pool_describe_wait(ex->pool, &ex->want, now - ex->timings.queued,
+                              &ex->err);
+        return hp_ex_failed(ex);
+    }
+    hp_wait_until(w, ex->phase_deadline);
+    return HP_GO_WAIT;
+}
+
+/* Out of descriptors: an idle connection of any host gives up its own, once.
+ */
+static bool
+make_room_for_descriptor(hp_exchange *ex)
+{
+    int e = ex->err.sys_errno;
+    if (ex->redialed || (e != EMFILE && e != ENFILE) ||
+        !hp_pool_evict_one(ex->pool))
+        return false;
+    ex->redialed = true;
+    hp_err_clear(&ex->err);
+    return true;
+}
+
+static hp_go
+dial_failed(hp_exchange *ex)
+{
+    hp_pconn *dial = ex->dial;
+    ex->dial = NULL;
+    hp_ex_tally_timeout(ex); /* while the want has a host to count it for */
+    if (hp_pool_dial_failed(ex->pool, &ex->want, dial)) {
+        hp_err_clear(&ex->err); /* served while the dial failed */
+        return use_if_alive(ex);
+    }
+    ex->state = HP_EX_ACQUIRE;
+    if (make_room_for_descriptor(ex))
+        return HP_GO_ON;
+    ex->state = HP_EX_FAILED;
+    return HP_GO_ERROR;
+}
+
+static hp_go
+dialed(hp_exchange *ex)
+{
+    hp_pconn *dial = ex->dial;
+    ex->dial = NULL;
+    ex->timings.resolved = dial->net.times.resolved;
+    ex->timings.connected = dial->net.times.connected;
+    ex->timings.secured = dial->net.times.secured;
+    if (!hp_pool_dialed(ex->pool, &ex->want, dial))
+        return closed_meanwhile(ex);
+    return use_if_alive(ex);
+}
+
+static hp_go
+served_meanwhile(hp_exchange *ex)
+{
+    hp_pconn *dial = ex->dial;
+    ex->dial = NULL;
+    hp_pool_orphan_dial(ex->pool, dial);
+    return use_if_alive(ex);
+}
+
+hp_go
+hp_ex_state_connect(hp_exchange *ex, hp_waker *waker, hp_wait *w)
+{
+    switch (hp_pool_look(ex->pool, &ex->want)) {
+    case HP_WANT_LEASED:
+        return served_meanwhile(ex);
+    case HP_WANT_REFUSED:
+        return closed_meanwhile(ex);
+    default:
+        break;
+    }
+    if (ex->dial == NULL &&
+        hp_pool_new_conn(ex->pool, &ex->want, ex->timeouts.connect,
+                         ex->timeouts.tls, &ex->dial) != 0)
+        return hp_ex_fail(ex, HP_E_NOMEM, "out of memory");
+    if (ex->dial == NULL)
+        return HP_GO_ON; /* served or refused since the look: look again */
+    switch (hp_conn_step(&ex->dial->net, waker, w, &ex->err)) {
+    case HP_STEP_DONE:
+        return dialed(ex);
+    case HP_STEP_ERROR:
+        return dial_failed(ex);
+    case HP_STEP_WAIT:
+        break;
+    }
+    return HP_GO_WAIT;
+}

@@ -1,0 +1,255 @@
+/* transport: a pool with its settings, the register of all transports, and
+ * what concerns the whole process: fork and exit. */
+#include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "base/fork.h"
+#include "base/lock.h"
+#include "base/mem.h"
+#include "pool/keeper.h"
+#include "run/exchange.h"
+
+struct hp_transport {
+    atomic_int refs;
+    hp_transport_config config;
+    hp_pool *pool;
+    hp_prepared_cache prepared;
+    hp_node node; /* registry */
+};
+
+static struct {
+    hp_mutex mu;
+    hp_list list;
+    bool ready;
+} registry = {.mu = HP_MUTEX_INIT};
+
+static atomic_int inside;
+
+void
+hp_inside_enter(void)
+{
+    atomic_fetch_add_explicit(&inside, 1, memory_order_relaxed);
+}
+
+void
+hp_inside_leave(void)
+{
+    atomic_fetch_sub_explicit(&inside, 1, memory_order_release);
+}
+
+static void
+each_transport(void (*fn)(hp_transport *))
+{
+    for (hp_node *n = registry.ready ? hp_list_first(&registry.list) : NULL; n;
+         n = hp_list_next(&registry.list, n))
+        fn(HP_CONTAINER(n, hp_transport, node));
+}
+
+/* ---- fork ---- */
+
+static void
+prepare_one(hp_transport *t)
+{
+    hp_pool_fork_prepare(t->pool);
+    hp_lock(&t->prepared.mu);
+}
+
+static void
+parent_one(hp_transport *t)
+{
+    hp_unlock(&t->prepared.mu);
+    hp_pool_fork_parent(t->pool);
+}
+
+static void
+child_one(hp_transport *t)
+{
+    hp_mutex_init(&t->prepared.mu);
+    hp_pool_fork_child(t->pool);
+}
+
+static void
+prepare(void)
+{
+    hp_lock(&registry.mu);
+    each_transport(prepare_one);
+}
+
+static void
+parent(void)
+{
+    each_transport(parent_one);
+    hp_unlock(&registry.mu);
+}
+
+static void
+child(void)
+{
+    each_transport(child_one);
+    atomic_store(&inside, 0);
+    hp_mutex_init(&registry.mu);
+}
+
+static const hp_fork_hooks transport_hooks = {
+    .order = HP_FORK_ORDER_TRANSPORTS,
+    .prepare = prepare,
+    .parent = parent,
+    .child = child,
+};
+
+static const hp_fork_hooks keeper_hooks = {
+    .order = HP_FORK_ORDER_KEEPER,
+    .prepare = hp_keeper_fork_prepare,
+    .parent = hp_keeper_fork_parent,
+    .child = hp_keeper_fork_child,
+};
+
+int
+hp_process_init(hp_err *err)
+{
+    hp_lock(&registry.mu);
+    if (!registry.ready) {
+        hp_list_init(&registry.list);
+        registry.ready = true;
+    }
+    hp_unlock(&registry.mu);
+    if (hp_fork_register(&keeper_hooks) != 0 ||
+        hp_fork_register(&transport_hooks) != 0 ||
+        hp_fork_register(&hp_cancel_fork_hooks) != 0)
+        return hp_err_set(err, HP_E_NOMEM, "out of memory");
+    return 0;
+}
+
+/* ---- exit ---- */
+
+enum {
+    EXIT_WAIT_MS = 1000
+};
+
+static void
+interrupt(hp_transport *t)
+{
+    hp_pool_interrupt(t->pool);
+}
+
+void
+hp_process_shutdown(void)
+{
+    hp_lock(&registry.mu);
+    each_transport(interrupt);
+    hp_unlock(&registry.mu);
+    for (int ms = 0; ms < EXIT_WAIT_MS && atomic_load(&inside) > 0; ms++)
+        poll(NULL, 0, 1);
+    hp_keeper_stop_for_good();
+}
+
+/* ---- life ---- */
+
+void
+hp_transport_config_default(hp_transport_config *c)
+{
+    *c = (hp_transport_config){.dns_ttl = 10 * HP_NS_PER_S,
+                               .max_header_bytes = 1024 * 1024};
+    hp_limits_default(&c->limits);
+}
+
+static int
+check_config(const hp_transport_config *c, hp_err *err)
+{
+    if (hp_limits_check(&c->limits, err) != 0)
+        return -1;
+    if (c->dns_ttl < 0)
+        return hp_err_set(err, HP_E_INVALID_ARGUMENT,
+                          "dns_ttl must not be negative; 0 switches the "
+                          "cache off");
+    if (c->max_header_bytes < 1024)
+        return hp_err_set(err, HP_E_INVALID_ARGUMENT,
+                          "max_header_bytes must be at least 1024");
+    return 0;
+}
+
+hp_transport *
+hp_transport_new(const hp_transport_config *config, hp_err *err)
+{
+    if (hp_process_init(err) != 0 || check_config(config, err) != 0)
+        return NULL;
+    hp_transport *t = hp_calloc(sizeof *t);
+    hp_pool *pool = t ? hp_pool_new(&config->limits, config->dns_ttl) : NULL;
+    if (pool == NULL) {
+        hp_free(t);
+        hp_err_set(err, HP_E_NOMEM, "out of memory");
+        return NULL;
+    }
+    atomic_init(&t->refs, 1);
+    t->config = *config;
+    t->pool = pool;
+    hp_prepared_cache_init(&t->prepared);
+    hp_lock(&registry.mu);
+    hp_list_push_back(&registry.list, &t->node);
+    hp_unlock(&registry.mu);
+    return t;
+}
+
+hp_transport *
+hp_transport_ref(hp_transport *t)
+{
+    atomic_fetch_add_explicit(&t->refs, 1, memory_order_relaxed);
+    return t;
+}
+
+void
+hp_transport_unref(hp_transport *t)
+{
+    if (t == NULL || atomic_fetch_sub(&t->refs, 1) != 1)
+        return;
+    hp_pool_close(t->pool);
+    hp_lock(&registry.mu);
+    hp_list_remove(&t->node);
+    hp_unlock(&registry.mu);
+    hp_pool_unref(t->pool);
+    hp_prepared_cache_free(&t->prepared);
+    hp_free(t);
+}
+
+void
+hp_transport_close(hp_transport *t)
+{
+    hp_pool_close(t->pool);
+}
+
+bool
+hp_transport_is_closed(const hp_transport *t)
+{
+    return hp_pool_is_closed(t->pool);
+}
+
+size_t
+hp_transport_close_idle(hp_transport *t, hp_span host)
+{
+    return hp_pool_close_idle(t->pool, host);
+}
+
+hp_stats *
+hp_transport_stats(hp_transport *t)
+{
+    return hp_pool_stats(t->pool);
+}
+
+hp_pool *
+hp_transport_pool(hp_transport *t)
+{
+    return t->pool;
+}
+
+hp_prepared_cache *
+hp_transport_prepared(hp_transport *t)
+{
+    return &t->prepared;
+}
+
+const hp_transport_config *
+hp_transport_settings(const hp_transport *t)
+{
+    return &t->config;
+}
