@@ -1,0 +1,73 @@
+/* client: hpool.Client and hpool.Session.
+ *
+ * Everything is fixed in __init__ but the defaults, of which a request takes
+ * the snapshot that is there when it starts. The pool is the transport's; a
+ * client adds nothing to its locking. */
+#ifndef HPY_CLIENT_H
+#define HPY_CLIENT_H
+
+#include "args.h"
+#include "defaults.h"
+
+typedef struct hpy_client {
+    PyObject_HEAD hpy_state *st;
+    PyObject *weakrefs;
+    /* fixed after __init__ */
+    hp_transport *transport; /* NULL before __init__ */
+    PyObject *base_url;      /* str, or NULL */
+    PyObject *limits;        /* config.Limits, or NULL */
+    PyObject *verify, *cert, *tls;
+    PyObject *default_encoding; /* str or callable */
+    int64_t max_size, max_decoded_size;
+    bool trust_env, decompress, raise_for_status, leak_warnings, stream;
+    PyObject *settings; /* dict: what __init__ was given, for pickling */
+    hpy_mutex lock;
+    /* guarded by lock */
+    hpy_defaults *defaults;
+    PyObject *headers_view; /* _defaults.ClientHeaders, or NULL */
+    PyObject *own_tls;      /* capsule of the client's own setting */
+    PyObject *call_tls;     /* dict: (verify, cert, tls) -> capsule */
+} hpy_client;
+
+extern PyType_Spec hpy_client_spec;
+extern PyType_Spec hpy_session_spec;
+
+/* The snapshot in force; new reference. */
+hpy_defaults *hpy_client_defaults(hpy_client *c);
+
+/* 0, or -1 with RuntimeError when __init__ was never called. */
+int hpy_client_check(hpy_client *c);
+
+/* One call of a verb, from parsing to the Response. */
+PyObject *hpy_client_verb(hpy_client *c, hpy_verb verb, PyObject *const *args,
+                          Py_ssize_t nargs, PyObject *kwnames);
+
+/* The TLS setting for a call and the name to verify, if not the host's.
+ * *holder gets a new reference that keeps both. RAISES. */
+int hpy_client_tls(hpy_client *c, PyObject *const *args, PyObject **holder,
+                   hp_tls **tls, hp_span *server_name);
+
+/* client_settings.c */
+extern PyGetSetDef hpy_client_getset[];
+PyObject *hpy_client_getstate(PyObject *op, PyObject *unused);
+PyObject *hpy_client_setstate(PyObject *op, PyObject *state);
+int hpy_client_init(PyObject *op, PyObject *args, PyObject *kwargs);
+
+/* client_request.c: the methods, FASTCALL|KEYWORDS */
+#define HPY_VERB_METHOD(name)                                                  \
+    PyObject *hpy_client_##name(PyObject *op, PyObject *const *args,           \
+                                Py_ssize_t nargs, PyObject *kwnames)
+HPY_VERB_METHOD(get);
+HPY_VERB_METHOD(options);
+HPY_VERB_METHOD(head);
+HPY_VERB_METHOD(post);
+HPY_VERB_METHOD(put);
+HPY_VERB_METHOD(patch);
+HPY_VERB_METHOD(delete);
+HPY_VERB_METHOD(request);
+HPY_VERB_METHOD(stream);
+
+/* stats.c */
+PyObject *hpy_stats(hpy_state *st, hp_transport *t);
+
+#endif

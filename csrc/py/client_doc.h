@@ -1,0 +1,108 @@
+/* client_doc: the docstrings of Client and of the module-level verbs. */
+#ifndef HPY_CLIENT_DOC_H
+#define HPY_CLIENT_DOC_H
+
+#define HPY_CALL_KEYWORDS                                                      \
+    "headers=None, content=None, timeout=..., stream=None, verify=None, "      \
+    "cert=None, tls=None, cancel=None, idempotent=None, decompress=None"
+
+#define HPY_CALL_NOTES                                                         \
+    "\n\nThe keywords that every verb takes:\n"                                \
+    "  params      mapping or pairs, added to the URL's query\n"               \
+    "  headers     mapping or pairs over the client's; None as a value\n"      \
+    "              leaves the client's header out\n"                           \
+    "  data        bytes, str, form fields, a file, or an iterator of bytes\n" \
+    "  content     bytes, str, a file, or an iterator of bytes\n"              \
+    "  json        anything json can encode\n"                                 \
+    "  timeout     seconds for each phase, (connect, read), a Timeout, or\n"   \
+    "              None for no limit\n"                                        \
+    "  stream      True: the body is read on demand; False: before the call\n" \
+    "              returns\n"                                                  \
+    "  verify, cert, tls   in place of the client's\n"                         \
+    "  cancel      a CancelToken\n"                                            \
+    "  idempotent  whether the request may be sent again on a stale\n"         \
+    "              connection; None goes by the method\n"                      \
+    "  decompress  False hands the body on as it came\n"                       \
+    "\nRaises RequestException: ConnectionError, TimeoutException,\n"          \
+    "ProtocolError, Cancelled, ClosedError, InvalidURL, InvalidHeader ...;\n"  \
+    "TypeError for arguments of a wrong type."
+
+#define HPY_NO_BODY "url, params=None, *, data=None, json=None, "
+
+static const char hpy_get_doc[] =
+    "get($self, /, " HPY_NO_BODY HPY_CALL_KEYWORDS ")\n--\n\n"
+    "Send a GET request; returns the Response." HPY_CALL_NOTES;
+static const char hpy_options_doc[] =
+    "options($self, /, " HPY_NO_BODY HPY_CALL_KEYWORDS ")\n--\n\n"
+    "Send an OPTIONS request; returns the Response. Keywords as for get().";
+static const char hpy_head_doc[] =
+    "head($self, /, " HPY_NO_BODY HPY_CALL_KEYWORDS ")\n--\n\n"
+    "Send a HEAD request; returns the Response. Keywords as for get().";
+static const char hpy_delete_doc[] =
+    "delete($self, /, " HPY_NO_BODY HPY_CALL_KEYWORDS ")\n--\n\n"
+    "Send a DELETE request; returns the Response. Keywords as for get().";
+static const char hpy_post_doc[] =
+    "post($self, /, url, data=None, json=None, *, params=None, " //
+    HPY_CALL_KEYWORDS ")\n--\n\n"
+    "Send a POST request; returns the Response. Keywords as for get().";
+static const char hpy_put_doc[] =
+    "put($self, /, url, data=None, *, params=None, json=None, " //
+    HPY_CALL_KEYWORDS ")\n--\n\n"
+    "Send a PUT request; returns the Response. Keywords as for get().";
+static const char hpy_patch_doc[] =
+    "patch($self, /, url, data=None, *, params=None, json=None, " //
+    HPY_CALL_KEYWORDS ")\n--\n\n"
+    "Send a PATCH request; returns the Response. Keywords as for get().";
+static const char hpy_request_doc[] =
+    "request($self, /, method, url, *, params=None, data=None, json=None, " //
+    HPY_CALL_KEYWORDS ")\n--\n\n"
+    "Send a request with any method; returns the Response. Keywords as for\n"
+    "get().";
+#define HPY_STREAM_KEYWORDS                                                    \
+    "headers=None, content=None, timeout=..., verify=None, cert=None, "        \
+    "tls=None, cancel=None, idempotent=None, decompress=None"
+static const char hpy_stream_doc[] =
+    "stream($self, /, method, url, *, params=None, data=None, json=None, " //
+    HPY_STREAM_KEYWORDS ")\n--\n\n"
+    "request() with stream=True, for use in a with statement.";
+
+#define HPY_CLIENT_KEYWORDS                                                    \
+    "*, base_url='', headers=None, params=None, timeout=..., limits=None, "    \
+    "verify=True, cert=None, tls=None, trust_env=True, decompress=True, "      \
+    "max_size=None, max_decoded_size=None, default_encoding='utf-8', "         \
+    "dns_ttl=10.0, max_header_bytes=1048576, raise_for_status=False, "         \
+    "leak_warnings=True, stream="
+
+static const char hpy_client_doc[] =
+    "Client(" HPY_CLIENT_KEYWORDS "True)\n--\n\n"
+    "Makes requests over a pool of connections. Threads share it freely.\n"
+    "\n"
+    "  base_url          put before URLs that do not start with a scheme\n"
+    "  headers, params   sent with every request\n"
+    "  timeout           see Timeout; default 10 s to connect, 60 s to read\n"
+    "  limits            see Limits\n"
+    "  verify            True, False, a CA file or directory, PEM bytes, or\n"
+    "                    an ssl.SSLContext\n"
+    "  cert              client certificate: file, or (file, key[, password])\n"
+    "  tls               a TLS object for everything else\n"
+    "  trust_env         whether environment variables count\n"
+    "  decompress        undo gzip, deflate and so on\n"
+    "  max_size          most bytes of a body as sent; None: no limit\n"
+    "  max_decoded_size  most bytes of a body after decoding\n"
+    "  default_encoding  for text without a charset; str or callable(bytes)\n"
+    "  dns_ttl           seconds a look-up is remembered; 0: not at all\n"
+    "  max_header_bytes  most bytes of a response head\n"
+    "  raise_for_status  raise HTTPError for 4xx and 5xx by itself\n"
+    "  leak_warnings     ResourceWarning for responses that were dropped\n"
+    "                    with their body unread\n"
+    "  stream            whether responses are handed out before their body\n"
+    "                    is read\n"
+    "\n"
+    "headers, params and timeout can be changed later; a request uses what\n"
+    "held when it started. Picklable (settings only), safe across fork.";
+
+static const char hpy_session_doc[] =
+    "Session(" HPY_CLIENT_KEYWORDS "False)\n--\n\n"
+    "A Client that reads bodies before the call returns, as requests does.";
+
+#endif

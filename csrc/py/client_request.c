@@ -1,0 +1,372 @@
+/* The verbs: from the arguments of a call to a Response. A plain get(url)
+ * touches no Python code: the URL is sent from the str's own UTF-8, the
+ * headers lie ready in the client's snapshot. */
+#include "client.h"
+#include "errors.h"
+#include "response.h"
+
+#define CALL_KEYWORDS                                                          \
+    (HPY_BIT(URL) | HPY_BIT(PARAMS) | HPY_BIT(HEADERS) | HPY_BIT(DATA) |       \
+     HPY_BIT(CONTENT) | HPY_BIT(JSON) | HPY_BIT(TIMEOUT) | HPY_BIT(STREAM) |   \
+     HPY_BIT(VERIFY) | HPY_BIT(CERT) | HPY_BIT(TLS) | HPY_BIT(CANCEL) |        \
+     HPY_BIT(IDEMPOTENT) | HPY_BIT(DECOMPRESS))
+
+#define URL_PARAMS 1, 2, {HPY_ARG_URL, HPY_ARG_PARAMS}, CALL_KEYWORDS
+#define URL_DATA 1, 2, {HPY_ARG_URL, HPY_ARG_DATA}, CALL_KEYWORDS
+#define URL_DATA_JSON                                                          \
+    1, 3, {HPY_ARG_URL, HPY_ARG_DATA, HPY_ARG_JSON}, CALL_KEYWORDS
+#define METHOD_URL(keywords) 2, 2, {HPY_ARG_METHOD, HPY_ARG_URL}, keywords
+
+static const hpy_signature signatures[HPY_VERB_COUNT] = {
+    [HPY_VERB_GET] = {"get", URL_PARAMS},
+    [HPY_VERB_OPTIONS] = {"options", URL_PARAMS},
+    [HPY_VERB_HEAD] = {"head", URL_PARAMS},
+    [HPY_VERB_POST] = {"post", URL_DATA_JSON},
+    [HPY_VERB_PUT] = {"put", URL_DATA},
+    [HPY_VERB_PATCH] = {"patch", URL_DATA},
+    [HPY_VERB_DELETE] = {"delete", URL_PARAMS},
+    [HPY_VERB_REQUEST] = {"request",
+                          METHOD_URL(CALL_KEYWORDS | HPY_BIT(METHOD))},
+    [HPY_VERB_STREAM] = {"stream",
+                         METHOD_URL((CALL_KEYWORDS & ~HPY_BIT(STREAM)) |
+                                    HPY_BIT(METHOD))},
+};
+
+/* What is gathered for hp_exchange_new and not needed after it. */
+typedef struct plan {
+    hp_request request;
+    hpy_fields fields;
+    PyObject *tls; /* keeps request.tls */
+} plan;
+
+/* ---- method and URL ---- */
+
+static bool
+has_lower(hp_span s)
+{
+    for (size_t i = 0; i < s.len; i++) {
+        if (s.ptr[i] >= 'a' && s.ptr[i] <= 'z')
+            return true;
+    }
+    return false;
+}
+
+/* `code` is for what cannot be encoded. */
+static int
+utf8_span(hpy_state *st, PyObject *v, const char *what, hp_errc code,
+          hp_span *out)
+{
+    if (!PyUnicode_Check(v)) {
+        PyErr_Format(PyExc_TypeError, "%s must be a str, not %s", what,
+                     Py_TYPE(v)->tp_name);
+        return -1;
+    }
+    return hpy_utf8(st, v, what, code, out);
+}
+
+/* "get" is meant as GET. New reference. */
+static PyObject *
+method_of(hpy_state *st, PyObject *given)
+{
+    hp_span s;
+    if (utf8_span(st, given, "method", HP_E_INVALID_METHOD, &s) < 0)
+        return NULL;
+    if (s.len == 0) /* which the core would take for GET */
+        return hpy_raise_text(st, NULL, HP_E_INVALID_METHOD,
+                              "the method is empty");
+    return has_lower(s) ? PyObject_CallMethod(given, "upper", NULL)
+                        : Py_NewRef(given);
+}
+
+/* The client's params with the call's over them; new reference or NULL with
+ * an exception; None for none. */
+static PyObject *
+merged_params(hpy_response *r, PyObject *own)
+{
+    PyObject *defaults = r->defaults->params;
+    if (defaults == NULL)
+        return Py_NewRef(hpy_given(own) ? own : Py_None);
+    return hpy_helper_call(r->st, HPY_HELPER_MERGE_PARAMS, 2, defaults,
+                           hpy_given(own) ? own : Py_None);
+}
+
+static int
+add_params(hpy_response *r, PyObject *own)
+{
+    PyObject *params = merged_params(r, own);
+    if (params == NULL)
+        return -1;
+    if (params != Py_None) {
+        PyObject *url =
+            hpy_helper_call(r->st, HPY_HELPER_ADD_PARAMS, 2, r->url, params);
+        Py_SETREF(r->url, url);
+    }
+    Py_DECREF(params);
+    return r->url == NULL ? -1 : 0;
+}
+
+static int
+plan_url(hpy_response *r, PyObject *const *a, plan *p)
+{
+    hp_span ignored;
+    PyObject *base = r->client->base_url;
+    r->url = Py_NewRef(a[HPY_ARG_URL]);
+    if (utf8_span(r->st, r->url, "url", HP_E_INVALID_URL, &ignored) < 0)
+        return -1;
+    if (base != NULL) {
+        PyObject *url =
+            hpy_helper_call(r->st, HPY_HELPER_JOIN_BASE, 2, base, r->url);
+        Py_SETREF(r->url, url);
+        if (url == NULL)
+            return -1;
+    }
+    if ((r->defaults->params != NULL || hpy_given(a[HPY_ARG_PARAMS])) &&
+        add_params(r, a[HPY_ARG_PARAMS]) < 0)
+        return -1;
+    return utf8_span(r->st, r->url, "url", HP_E_INVALID_URL, &p->request.url);
+}
+
+/* ---- headers and body ---- */
+
+static int
+plan_headers(hpy_response *r, PyObject *const *a, plan *p)
+{
+    const hpy_defaults *d = r->defaults;
+    if (hpy_given(a[HPY_ARG_HEADERS])) {
+        r->call_headers = hpy_header_pairs(r->st, a[HPY_ARG_HEADERS]);
+        if (r->call_headers == NULL)
+            return -1;
+    }
+    bool as_they_are =
+        r->call_headers == NULL && r->content_type == NULL &&
+        (d->auto_encoding == NULL || (r->decode && !d->has_range));
+    p->request.fields = d->fields;
+    p->request.n_fields = d->n_fields;
+    p->request.fields_id = as_they_are ? d->id : 0;
+    if (as_they_are)
+        return 0;
+    if (hpy_request_fields(r, &p->fields) < 0)
+        return -1;
+    p->request.fields = p->fields.at;
+    p->request.n_fields = p->fields.n;
+    return 0;
+}
+
+/* ---- time, cancellation, TLS ---- */
+
+static int
+plan_limits(hpy_response *r, PyObject *const *a, plan *p)
+{
+    hp_request *q = &p->request;
+    bool idempotent;
+    q->timeouts = r->defaults->timeouts;
+    q->max_size = r->client->max_size;
+    q->max_decoded_size = r->client->max_decoded_size;
+    if (a[HPY_ARG_TIMEOUT] != NULL && a[HPY_ARG_TIMEOUT] != Py_Ellipsis &&
+        hpy_arg_timeout(r->st, a[HPY_ARG_TIMEOUT], &q->timeouts) < 0)
+        return -1;
+    if (hpy_deadline_now(r->st, &q->deadline) < 0 ||
+        hpy_arg_cancel(r->st, a[HPY_ARG_CANCEL], &q->cancel) < 0)
+        return -1;
+    if (!hpy_given(a[HPY_ARG_IDEMPOTENT]))
+        return 0;
+    if (hpy_arg_bool(a[HPY_ARG_IDEMPOTENT], "idempotent", false, &idempotent) <
+        0)
+        return -1;
+    q->idempotent = idempotent ? HP_IDEMPOTENT_YES : HP_IDEMPOTENT_NO;
+    return 0;
+}
+
+static bool
+is_https(hp_span url)
+{
+    return url.len > 6 &&
+           hp_span_eq_nocase(hp_span_of(url.ptr, 6), HP_SPAN_LIT("https:"));
+}
+
+/* ---- opening ---- */
+
+static hp_exchange *
+encode_host_and_open(hpy_response *r, plan *p, hp_err *err)
+{
+    PyObject *url = hpy_helper_call(r->st, HPY_HELPER_IDNA_URL, 1, r->url);
+    if (url == NULL)
+        return NULL;
+    Py_SETREF(r->url, url);
+    if (utf8_span(r->st, url, "url", HP_E_INVALID_URL, &p->request.url) < 0)
+        return NULL;
+    hp_err_clear(err);
+    return hp_exchange_new(r->client->transport, &p->request, err);
+}
+
+static int
+open_exchange(hpy_response *r, plan *p)
+{
+    hp_err err;
+    hp_err_clear(&err);
+    r->ex = hp_exchange_new(r->client->transport, &p->request, &err);
+    if (r->ex == NULL && err.code == HP_E_NEEDS_IDNA)
+        r->ex = encode_host_and_open(r, p, &err);
+    if (r->ex == NULL)
+        hpy_raise(r->st, &err, r);
+    return r->ex == NULL ? -1 : 0;
+}
+
+static int
+plan_and_open(hpy_response *r, PyObject *const *a, plan *p)
+{
+    hp_request *q = &p->request;
+    if (utf8_span(r->st, r->method, "method", HP_E_INVALID_METHOD, &q->method) <
+            0 ||
+        plan_url(r, a, p) < 0 ||
+        hpy_arg_bool(a[HPY_ARG_DECOMPRESS], "decompress", r->client->decompress,
+                     &r->decode) < 0 ||
+        hpy_body_prepare(r->st, &r->body, a, &r->content_type, &q->source) <
+            0 ||
+        plan_headers(r, a, p) < 0 || plan_limits(r, a, p) < 0)
+        return -1;
+    q->decode = r->decode;
+    if (is_https(q->url) &&
+        hpy_client_tls(r->client, a, &p->tls, &q->tls, &q->server_name) < 0)
+        return -1;
+    return open_exchange(r, p);
+}
+
+static int
+begin(hpy_response *r, PyObject *const *a)
+{
+    plan p;
+    hp_request_init(&p.request);
+    hpy_fields_init(&p.fields);
+    p.tls = NULL;
+    int rc = plan_and_open(r, a, &p);
+    hpy_fields_clear(&p.fields);
+    Py_XDECREF(p.tls);
+    return rc;
+}
+
+/* ---- the call ---- */
+
+/* Reads the body if it is not to be streamed, and raises for the status if
+ * the client is made so. */
+static int
+complete(hpy_response *r, bool stream)
+{
+    if (!stream && !hp_exchange_is_upgraded(r->ex)) {
+        PyObject *content = hpy_response_content(r);
+        hp_exchange_close(r->ex);
+        if (content == NULL)
+            return -1;
+        Py_DECREF(content);
+    }
+    if (!r->client->raise_for_status || r->status < 400)
+        return 0;
+    PyObject *self =
+        PyObject_CallMethod((PyObject *)r, "raise_for_status", NULL);
+    Py_XDECREF(self);
+    return self == NULL ? -1 : 0;
+}
+
+static PyObject *
+send(hpy_client *c, PyObject *method, PyObject *const *a, bool stream)
+{
+    hpy_response *r = hpy_response_new(c, method);
+    if (r == NULL)
+        return NULL;
+    if (begin(r, a) < 0 || hpy_response_head(r) < 0) {
+        Py_DECREF(r);
+        return NULL;
+    }
+    PyObject_GC_Track(r); /* from here on others may see it */
+    if (complete(r, stream) < 0)
+        Py_CLEAR(r);
+    return (PyObject *)r;
+}
+
+/* ---- subclasses ---- */
+
+/* Whether a subclass has its own request(): then every verb goes there. */
+static int
+overrides_request(hpy_client *c)
+{
+    hpy_state *st = c->st;
+    PyTypeObject *type = Py_TYPE(c);
+    if (type == st->client_type || type == st->session_type)
+        return 0;
+    PyObject *f = PyObject_GetAttr((PyObject *)type, st->request_name);
+    Py_XDECREF(f);
+    return f == NULL ? -1 : f != st->client_request;
+}
+
+static PyObject *
+call_request(hpy_client *c, PyObject *method, PyObject *const *a)
+{
+    hpy_state *st = c->st;
+    PyObject *kwargs = PyDict_New(), *v = NULL;
+    PyObject *args = PyTuple_Pack(2, method, a[HPY_ARG_URL]);
+    PyObject *f = PyObject_GetAttr((PyObject *)c, st->request_name);
+    bool ok = kwargs != NULL && args != NULL && f != NULL;
+    for (int i = 0; ok && i < HPY_ARG_COUNT; i++) {
+        if (a[i] != NULL && i != HPY_ARG_URL && i != HPY_ARG_METHOD)
+            ok = PyDict_SetItem(kwargs, st->names[i], a[i]) == 0;
+    }
+    if (ok)
+        v = PyObject_Call(f, args, kwargs);
+    Py_XDECREF(kwargs);
+    Py_XDECREF(args);
+    Py_XDECREF(f);
+    return v;
+}
+
+/* ---- verbs ---- */
+
+static PyObject *
+dispatch(hpy_client *c, hpy_verb verb, PyObject *method, PyObject **a)
+{
+    bool stream;
+    if (verb != HPY_VERB_REQUEST) {
+        int other = overrides_request(c);
+        if (verb == HPY_VERB_STREAM)
+            a[HPY_ARG_STREAM] = Py_True;
+        if (other != 0)
+            return other < 0 ? NULL : call_request(c, method, a);
+    }
+    if (hpy_arg_bool(a[HPY_ARG_STREAM], "stream", c->stream, &stream) < 0)
+        return NULL;
+    return send(c, method, a, stream);
+}
+
+PyObject *
+hpy_client_verb(hpy_client *c, hpy_verb verb, PyObject *const *args,
+                Py_ssize_t nargs, PyObject *kwnames)
+{
+    PyObject *a[HPY_ARG_COUNT] = {NULL};
+    if (hpy_client_check(c) < 0 ||
+        hpy_args_parse(c->st, &signatures[verb], args, nargs, kwnames, a) < 0)
+        return NULL;
+    if (verb < HPY_VERB_REQUEST)
+        return dispatch(c, verb, c->st->verbs[verb], a);
+    PyObject *method = method_of(c->st, a[HPY_ARG_METHOD]);
+    if (method == NULL)
+        return NULL;
+    PyObject *r = dispatch(c, verb, method, a);
+    Py_DECREF(method);
+    return r;
+}
+
+#define VERB(name, id)                                                         \
+    HPY_VERB_METHOD(name)                                                      \
+    {                                                                          \
+        return hpy_client_verb((hpy_client *)op, HPY_VERB_##id, args, nargs,   \
+                               kwnames);                                       \
+    }
+
+VERB(get, GET)
+VERB(options, OPTIONS)
+VERB(head, HEAD)
+VERB(post, POST)
+VERB(put, PUT)
+VERB(patch, PATCH)
+VERB(delete, DELETE)
+VERB(request, REQUEST)
+VERB(stream, STREAM)

@@ -1,0 +1,197 @@
+/* The TLS settings of a client and of single calls: resolved by
+ * _tls.resolve, turned into an hp_tls, and kept. A CA file that is replaced on
+ * disk counts for clients made afterwards. */
+#include "client.h"
+#include "errors.h"
+
+enum {
+    CALL_CACHE_MAX = 32
+};
+
+static const char capsule_name[] = "hpool._core.tls";
+
+typedef struct setting {
+    hp_tls *tls;
+    PyObject *server_name; /* bytes, or NULL */
+} setting;
+
+static void
+setting_free(PyObject *capsule)
+{
+    setting *s = PyCapsule_GetPointer(capsule, capsule_name);
+    if (s == NULL)
+        return;
+    hp_tls_unref(s->tls);
+    Py_XDECREF(s->server_name);
+    PyMem_Free(s);
+}
+
+/* Takes `tls`, borrows `server_name`. */
+static PyObject *
+setting_new(hp_tls *tls, const char *server_name)
+{
+    setting *s = PyMem_Calloc(1, sizeof *s);
+    PyObject *capsule = NULL;
+    if (s == NULL)
+        PyErr_NoMemory();
+    else if (server_name == NULL ||
+             (s->server_name = PyBytes_FromString(server_name)) != NULL)
+        capsule = PyCapsule_New(s, capsule_name, setting_free);
+    if (capsule != NULL) {
+        s->tls = tls;
+        return capsule;
+    }
+    if (s != NULL)
+        Py_XDECREF(s->server_name);
+    PyMem_Free(s);
+    hp_tls_unref(tls);
+    return NULL;
+}
+
+/* ---- from _tls.resolve ---- */
+
+typedef struct resolved {
+    hp_tls_config config;
+    const char *ca_pem, *fingerprint, *server_name;
+    Py_ssize_t ca_pem_len, fingerprint_len;
+} resolved;
+
+static int
+parse_resolved(PyObject *t, resolved *r)
+{
+    hp_tls_config *c = &r->config;
+    int verify;
+    if (!PyTuple_Check(t)) {
+        PyErr_SetString(PyExc_TypeError, "_tls.resolve must give a tuple");
+        return -1;
+    }
+    if (!PyArg_ParseTuple(
+            t, "pzzz#zzzziizzzzz#z", &verify, &c->ca_file, &c->ca_dir,
+            &r->ca_pem, &r->ca_pem_len, &c->fallback_ca_file, &c->cert_file,
+            &c->key_file, &c->key_password, &c->min_version, &c->max_version,
+            &c->ciphers, &c->ciphersuites, &c->groups, &c->keylog_file,
+            &r->fingerprint, &r->fingerprint_len, &r->server_name))
+        return -1;
+    c->verify = verify;
+    c->ca_pem = hp_span_of(r->ca_pem, (size_t)r->ca_pem_len);
+    return 0;
+}
+
+static int
+take_fingerprint(hpy_state *st, resolved *r)
+{
+    if (r->fingerprint == NULL)
+        return 0;
+    if (r->fingerprint_len != sizeof r->config.fingerprint)
+        return hpy_raise_argument(
+            st, "fingerprint takes the 32 bytes of a SHA-256");
+    memcpy(r->config.fingerprint, r->fingerprint, sizeof r->config.fingerprint);
+    r->config.has_fingerprint = true;
+    return 0;
+}
+
+static PyObject *
+setting_of(hpy_state *st, PyObject *tuple)
+{
+    resolved r = {0};
+    hp_err err;
+    hp_err_clear(&err);
+    if (parse_resolved(tuple, &r) < 0 || take_fingerprint(st, &r) < 0)
+        return NULL;
+    hp_tls *tls = hp_tls_get(&r.config, &err);
+    if (tls == NULL)
+        return hpy_raise(st, &err, NULL);
+    return setting_new(tls, r.server_name);
+}
+
+static PyObject *
+resolve(hpy_client *c, PyObject *verify, PyObject *cert, PyObject *tls)
+{
+    PyObject *env = c->trust_env ? Py_True : Py_False;
+    PyObject *tuple = hpy_helper_call(c->st, HPY_HELPER_TLS_RESOLVE, 4, verify,
+                                      cert, tls, env);
+    if (tuple == NULL)
+        return NULL;
+    PyObject *s = setting_of(c->st, tuple);
+    Py_DECREF(tuple);
+    return s;
+}
+
+/* ---- kept ---- */
+
+static PyObject *
+own_setting(hpy_client *c)
+{
+    PyObject *s = hpy_slot_get(&c->lock, &c->own_tls);
+    if (s != NULL)
+        return s;
+    s = resolve(c, c->verify, c->cert, c->tls);
+    return s == NULL ? NULL : hpy_slot_put(&c->lock, &c->own_tls, s);
+}
+
+/* Forgets all when full: calls that differ each time must not pile up. What
+ * cannot be hashed is resolved each time. */
+static int
+remember(hpy_client *c, PyObject *key, PyObject *s)
+{
+    if (PyDict_GET_SIZE(c->call_tls) >= CALL_CACHE_MAX)
+        PyDict_Clear(c->call_tls);
+    int rc = PyDict_SetItem(c->call_tls, key, s);
+    if (rc < 0 && PyErr_ExceptionMatches(PyExc_TypeError)) {
+        PyErr_Clear();
+        rc = 0;
+    }
+    return rc;
+}
+
+static int
+recall(hpy_client *c, PyObject *key, PyObject **out)
+{
+    int rc = hpy_dict_get(c->call_tls, key, out);
+    if (rc < 0 && PyErr_ExceptionMatches(PyExc_TypeError)) {
+        PyErr_Clear();
+        rc = 0;
+    }
+    return rc;
+}
+
+static PyObject *
+or_own(PyObject *given, PyObject *own)
+{
+    return hpy_given(given) ? given : own;
+}
+
+static PyObject *
+call_setting(hpy_client *c, PyObject *const *args)
+{
+    PyObject *verify = or_own(args[HPY_ARG_VERIFY], c->verify);
+    PyObject *cert = or_own(args[HPY_ARG_CERT], c->cert);
+    PyObject *tls = or_own(args[HPY_ARG_TLS], c->tls);
+    PyObject *key = PyTuple_Pack(3, verify, cert, tls);
+    if (key == NULL)
+        return NULL;
+    PyObject *s = NULL;
+    if (recall(c, key, &s) == 0) {
+        s = resolve(c, verify, cert, tls);
+        if (s != NULL && remember(c, key, s) < 0)
+            Py_CLEAR(s);
+    }
+    Py_DECREF(key);
+    return s;
+}
+
+int
+hpy_client_tls(hpy_client *c, PyObject *const *args, PyObject **holder,
+               hp_tls **tls, hp_span *server_name)
+{
+    bool own = !hpy_given(args[HPY_ARG_VERIFY]) &&
+               !hpy_given(args[HPY_ARG_CERT]) && !hpy_given(args[HPY_ARG_TLS]);
+    *holder = own ? own_setting(c) : call_setting(c, args);
+    if (*holder == NULL)
+        return -1;
+    setting *s = PyCapsule_GetPointer(*holder, capsule_name);
+    *tls = s->tls;
+    if (s->server_name != NULL)
+        *server_name = hpy_span_of_bytes(s->server_name);
+    return 0;
+}

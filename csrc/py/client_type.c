@@ -1,0 +1,277 @@
+/* The types Client and Session: life cycle and everything but the verbs
+ * (client_request.c), the settings (client_settings.c) and TLS
+ * (client_tls.c). */
+#include "client.h"
+#include "client_doc.h"
+#include "errors.h"
+
+static PyObject *
+client_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+    PyObject *module = PyType_GetModuleByDef(type, &hpy_module_def);
+    if (module == NULL)
+        return NULL;
+    hpy_client *self = (hpy_client *)type->tp_alloc(type, 0);
+    if (self != NULL)
+        self->st = PyModule_GetState(module);
+    return (PyObject *)self;
+}
+
+static int
+client_traverse(PyObject *op, visitproc visit, void *arg)
+{
+    hpy_client *self = (hpy_client *)op;
+    HPY_VISIT_TYPE(op);
+    Py_VISIT(self->limits);
+    Py_VISIT(self->verify);
+    Py_VISIT(self->cert);
+    Py_VISIT(self->tls);
+    Py_VISIT(self->default_encoding);
+    Py_VISIT(self->settings);
+    Py_VISIT(self->headers_view);
+    Py_VISIT(self->call_tls);
+    return hpy_defaults_traverse(self->defaults, visit, arg);
+}
+
+static int
+client_clear(PyObject *op)
+{
+    hpy_client *self = (hpy_client *)op;
+    Py_CLEAR(self->base_url);
+    Py_CLEAR(self->limits);
+    Py_CLEAR(self->verify);
+    Py_CLEAR(self->cert);
+    Py_CLEAR(self->tls);
+    Py_CLEAR(self->default_encoding);
+    Py_CLEAR(self->settings);
+    Py_CLEAR(self->headers_view);
+    Py_CLEAR(self->own_tls);
+    Py_CLEAR(self->call_tls);
+    hpy_defaults *d = self->defaults;
+    self->defaults = NULL;
+    hpy_defaults_unref(d);
+    return 0;
+}
+
+static void
+client_dealloc(PyObject *op)
+{
+    hpy_client *self = (hpy_client *)op;
+    PyTypeObject *type = Py_TYPE(op);
+    PyObject_GC_UnTrack(op);
+    if (self->weakrefs != NULL)
+        PyObject_ClearWeakRefs(op);
+    client_clear(op);
+    if (self->transport != NULL)
+        hp_transport_unref(self->transport);
+    type->tp_free(op);
+    Py_DECREF(type);
+}
+
+int
+hpy_client_check(hpy_client *c)
+{
+    if (c->transport != NULL)
+        return 0;
+    PyErr_Format(PyExc_RuntimeError, "%s.__init__() was not called",
+                 Py_TYPE(c)->tp_name);
+    return -1;
+}
+
+hpy_defaults *
+hpy_client_defaults(hpy_client *c)
+{
+    hpy_lock(&c->lock);
+    hpy_defaults *d = hpy_defaults_ref(c->defaults);
+    hpy_unlock(&c->lock);
+    return d;
+}
+
+/* ---- methods ---- */
+
+static PyObject *
+client_close(PyObject *op, PyObject *unused)
+{
+    hpy_client *self = (hpy_client *)op;
+    if (self->transport != NULL)
+        hp_transport_close(self->transport);
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+client_enter(PyObject *op, PyObject *unused)
+{
+    hpy_client *self = (hpy_client *)op;
+    if (hpy_client_check(self) < 0)
+        return NULL;
+    if (hp_transport_is_closed(self->transport))
+        return hpy_raise_text(self->st, NULL, HP_E_CLOSED,
+                              "the client is closed");
+    return Py_NewRef(op);
+}
+
+static PyObject *
+client_exit(PyObject *op, PyObject *args)
+{
+    return client_close(op, NULL);
+}
+
+static PyObject *
+client_stats(PyObject *op, PyObject *unused)
+{
+    hpy_client *self = (hpy_client *)op;
+    if (hpy_client_check(self) < 0)
+        return NULL;
+    return hpy_stats(self->st, self->transport);
+}
+
+/* A name, host:port or URL, as the core takes it: without scheme and path. */
+static hp_span
+host_span(const char *p, size_t n)
+{
+    hp_span s = hp_span_of(p, n);
+    for (size_t i = 0; i + 2 < n; i++) {
+        if (memcmp(p + i, "://", 3) == 0) {
+            s = hp_span_of(p + i + 3, n - i - 3);
+            break;
+        }
+    }
+    for (size_t i = 0; i < s.len; i++) {
+        if (s.ptr[i] == '/' || s.ptr[i] == '?' || s.ptr[i] == '#')
+            s.len = i;
+    }
+    return s;
+}
+
+/* The host= of close_idle(); {NULL, 0} for None. */
+static int
+host_argument(hpy_client *self, PyObject *v, hp_span *out)
+{
+    hp_span s;
+    *out = (hp_span){NULL, 0};
+    if (v == Py_None)
+        return 0;
+    if (!PyUnicode_Check(v)) {
+        PyErr_Format(PyExc_TypeError, "host must be a str or None, not %s",
+                     Py_TYPE(v)->tp_name);
+        return -1;
+    }
+    if (hpy_utf8(self->st, v, "host", HP_E_INVALID_ARGUMENT, &s) < 0)
+        return -1;
+    *out = host_span(s.ptr, s.len);
+    if (out->len)
+        return 0;
+    hpy_raise_argument(self->st, "host takes a name, host:port or URL");
+    return -1;
+}
+
+static PyObject *
+client_close_idle(PyObject *op, PyObject *args, PyObject *kwargs)
+{
+    static char *names[] = {"host", NULL};
+    hpy_client *self = (hpy_client *)op;
+    PyObject *host = Py_None;
+    hp_span span;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|O:close_idle", names,
+                                     &host) ||
+        hpy_client_check(self) < 0 || host_argument(self, host, &span) < 0)
+        return NULL;
+    return PyLong_FromSize_t(hp_transport_close_idle(self->transport, span));
+}
+
+static PyObject *
+client_repr(PyObject *op)
+{
+    hpy_client *self = (hpy_client *)op;
+    const char *name = Py_TYPE(op)->tp_name;
+    const char *dot = strrchr(name, '.');
+    bool closed =
+        self->transport != NULL && hp_transport_is_closed(self->transport);
+    return PyUnicode_FromFormat(
+        "<%s%s%s%V>", dot == NULL ? name : dot + 1, closed ? " closed" : "",
+        self->base_url == NULL ? "" : " ", self->base_url, "");
+}
+
+PyDoc_STRVAR(close_doc, "close($self, /)\n--\n\n\
+Close the pool; does not block and may be called twice.\n\
+\n\
+Idle connections are closed at once. Requests that have no answer yet get\n\
+ClosedError; bodies under way can be read to their end.");
+
+PyDoc_STRVAR(stats_doc, "stats($self, /)\n--\n\n\
+A snapshot of the pool: `total`, and `hosts` by key. str() is a table.");
+
+PyDoc_STRVAR(close_idle_doc, "close_idle($self, /, host=None)\n--\n\n\
+Close idle connections, of one host if `host` is given, and those that\n\
+become idle until the next request. Returns how many were closed.\n\
+\n\
+`host` is a name, host:port or a URL. Does not block.");
+
+#define FAST(f) (PyCFunction)(void (*)(void))(f), METH_FASTCALL | METH_KEYWORDS
+
+static PyMethodDef client_methods[] = {
+    {"get", FAST(hpy_client_get), hpy_get_doc},
+    {"options", FAST(hpy_client_options), hpy_options_doc},
+    {"head", FAST(hpy_client_head), hpy_head_doc},
+    {"post", FAST(hpy_client_post), hpy_post_doc},
+    {"put", FAST(hpy_client_put), hpy_put_doc},
+    {"patch", FAST(hpy_client_patch), hpy_patch_doc},
+    {"delete", FAST(hpy_client_delete), hpy_delete_doc},
+    {"request", FAST(hpy_client_request), hpy_request_doc},
+    {"stream", FAST(hpy_client_stream), hpy_stream_doc},
+    {"close", client_close, METH_NOARGS, close_doc},
+    {"stats", client_stats, METH_NOARGS, stats_doc},
+    {"close_idle", (PyCFunction)(void (*)(void))client_close_idle,
+     METH_VARARGS | METH_KEYWORDS, close_idle_doc},
+    {"__enter__", client_enter, METH_NOARGS, NULL},
+    {"__exit__", client_exit, METH_VARARGS, NULL},
+    {"__getstate__", hpy_client_getstate, METH_NOARGS, NULL},
+    {"__setstate__", hpy_client_setstate, METH_O, NULL},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyMemberDef client_members[] = {
+    {"__weaklistoffset__", T_PYSSIZET, offsetof(hpy_client, weakrefs), READONLY,
+     NULL},
+    {NULL, 0, 0, 0, NULL},
+};
+
+static PyType_Slot client_slots[] = {
+    {Py_tp_doc, (void *)hpy_client_doc},
+    {Py_tp_new, client_new},
+    {Py_tp_init, hpy_client_init},
+    {Py_tp_dealloc, client_dealloc},
+    {Py_tp_traverse, client_traverse},
+    {Py_tp_clear, client_clear},
+    {Py_tp_repr, client_repr},
+    {Py_tp_methods, client_methods},
+    {Py_tp_members, client_members},
+    {Py_tp_getset, hpy_client_getset},
+    {0, NULL},
+};
+
+enum {
+    CLIENT_FLAGS = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC |
+        Py_TPFLAGS_BASETYPE | Py_TPFLAGS_IMMUTABLETYPE
+};
+
+PyType_Spec hpy_client_spec = {
+    .name = "hpool.Client",
+    .basicsize = sizeof(hpy_client),
+    .flags = CLIENT_FLAGS,
+    .slots = client_slots,
+};
+
+static PyType_Slot session_slots[] = {
+    {Py_tp_doc, (void *)hpy_session_doc},
+    {Py_tp_traverse, client_traverse},
+    {Py_tp_clear, client_clear},
+    {0, NULL},
+};
+
+PyType_Spec hpy_session_spec = {
+    .name = "hpool.Session",
+    .basicsize = sizeof(hpy_client),
+    .flags = CLIENT_FLAGS,
+    .slots = session_slots,
+};

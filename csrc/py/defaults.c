@@ -1,0 +1,134 @@
+#include "defaults.h"
+
+#include "args.h"
+#include "errors.h"
+
+static void
+point_fields(hpy_defaults *d)
+{
+    for (size_t i = 0; i < d->n_fields; i++) {
+        PyObject *pair = PyTuple_GET_ITEM(d->headers, (Py_ssize_t)i);
+        hp_field *f = &d->fields[i];
+        f->name = hpy_span_of_bytes(PyTuple_GET_ITEM(pair, 0));
+        f->value = hpy_span_of_bytes(PyTuple_GET_ITEM(pair, 1));
+        if (hp_span_eq_nocase(f->name, HP_SPAN_LIT("Accept-Encoding")) &&
+            hp_span_eq(f->value, hp_span_cstr(hp_coding_accept())))
+            d->auto_encoding = f->value.ptr;
+        if (hp_span_eq_nocase(f->name, HP_SPAN_LIT("Range")))
+            d->has_range = true;
+    }
+}
+
+static bool
+is_pair_of_bytes(PyObject *p)
+{
+    return PyTuple_Check(p) && PyTuple_GET_SIZE(p) == 2 &&
+           PyBytes_Check(PyTuple_GET_ITEM(p, 0)) &&
+           PyBytes_Check(PyTuple_GET_ITEM(p, 1));
+}
+
+static int
+check_headers(PyObject *headers)
+{
+    Py_ssize_t n = PyTuple_Check(headers) ? PyTuple_GET_SIZE(headers) : -1;
+    for (Py_ssize_t i = 0; i < n; i++) {
+        if (!is_pair_of_bytes(PyTuple_GET_ITEM(headers, i)))
+            n = -1;
+    }
+    if (n < 0)
+        PyErr_SetString(PyExc_TypeError,
+                        "headers must be a tuple of (bytes, bytes)");
+    return n < 0 ? -1 : 0;
+}
+
+static int
+set_timeout(hpy_state *st, hpy_defaults *d, PyObject *timeout)
+{
+    hp_timeouts_default(&d->timeouts);
+    if (timeout == NULL)
+        return 0;
+    d->timeout = hpy_timeout_object(st, timeout);
+    if (d->timeout == NULL)
+        return -1;
+    return hpy_arg_timeout(st, d->timeout, &d->timeouts);
+}
+
+static atomic_uint_fast64_t last_id;
+
+hpy_defaults *
+hpy_defaults_new(hpy_state *st, PyObject *headers, PyObject *params,
+                 PyObject *timeout)
+{
+    if (check_headers(headers) < 0)
+        return NULL;
+    size_t n = (size_t)PyTuple_GET_SIZE(headers);
+    hpy_defaults *d = PyMem_Calloc(1, sizeof *d + n * sizeof d->fields[0]);
+    if (d == NULL) {
+        PyErr_NoMemory();
+        return NULL;
+    }
+    atomic_init(&d->refs, 1);
+    d->id = atomic_fetch_add(&last_id, 1) + 1;
+    d->headers = Py_NewRef(headers);
+    d->params = hpy_given(params) ? Py_NewRef(params) : NULL;
+    d->n_fields = n;
+    point_fields(d);
+    if (set_timeout(st, d, timeout) < 0) {
+        hpy_defaults_unref(d);
+        return NULL;
+    }
+    return d;
+}
+
+hpy_defaults *
+hpy_defaults_ref(hpy_defaults *d)
+{
+    atomic_fetch_add_explicit(&d->refs, 1, memory_order_relaxed);
+    return d;
+}
+
+void
+hpy_defaults_unref(hpy_defaults *d)
+{
+    if (d == NULL || atomic_fetch_sub(&d->refs, 1) != 1)
+        return;
+    Py_XDECREF(d->headers);
+    Py_XDECREF(d->params);
+    Py_XDECREF(d->timeout);
+    PyMem_Free(d);
+}
+
+int
+hpy_defaults_traverse(hpy_defaults *d, visitproc visit, void *arg)
+{
+    /* Each reference below is owned once, by the snapshot: it may be visited
+     * through one owner only, so not while a request shares it. */
+    if (d == NULL || atomic_load(&d->refs) != 1)
+        return 0;
+    Py_VISIT(d->params);
+    Py_VISIT(d->timeout);
+    return 0;
+}
+
+PyObject *
+hpy_default_headers(hpy_state *st, PyObject *headers, bool decompress)
+{
+    hp_field base[] = {
+        {HP_SPAN_LIT("User-Agent"), hpy_span_of_bytes(st->user_agent)},
+        {HP_SPAN_LIT("Accept"), HP_SPAN_LIT("*/*")},
+        {HP_SPAN_LIT("Accept-Encoding"), hp_span_cstr(hp_coding_accept())},
+    };
+    PyObject *pairs = NULL, *out = NULL;
+    if (hpy_given(headers)) {
+        pairs = hpy_header_pairs(st, headers);
+        if (pairs == NULL)
+            return NULL;
+    }
+    hpy_fields f;
+    hpy_fields_init(&f);
+    if (hpy_fields_merge(st, &f, base, decompress ? 3 : 2, pairs) == 0)
+        out = hpy_fields_tuple(f.at, f.n);
+    hpy_fields_clear(&f);
+    Py_XDECREF(pairs);
+    return out;
+}

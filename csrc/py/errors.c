@@ -1,0 +1,182 @@
+#include "errors.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "response.h"
+
+/* NULL: not raised through a class of hpool.errors. */
+static const char *const class_names[] = {
+    [HP_OK] = NULL,
+    [HP_E_NOMEM] = NULL,
+    [HP_E_INVALID_URL] = "InvalidURL",
+    [HP_E_MISSING_SCHEME] = "MissingSchema",
+    [HP_E_UNSUPPORTED_SCHEME] = "InvalidSchema",
+    [HP_E_NEEDS_IDNA] = "InvalidURL",
+    [HP_E_INVALID_METHOD] = "InvalidMethod",
+    [HP_E_INVALID_HEADER] = "InvalidHeader",
+    [HP_E_INVALID_ARGUMENT] = "InvalidArgument",
+    [HP_E_LOCAL_PROTOCOL] = "LocalProtocolError",
+    [HP_E_BODY_SOURCE] = "RequestException",
+    [HP_E_QUEUE_FULL] = "QueueFull",
+    [HP_E_RESOLVE] = "NameResolutionError",
+    [HP_E_CONNECT] = "ConnectError",
+    [HP_E_TLS] = "SSLError",
+    [HP_E_TLS_CONFIG] = "SSLError",
+    [HP_E_WRITE] = "WriteError",
+    [HP_E_READ] = "ReadError",
+    [HP_E_SERVER_DISCONNECTED] = "ServerDisconnected",
+    [HP_E_REMOTE_PROTOCOL] = "RemoteProtocolError",
+    [HP_E_HEADERS_TOO_LARGE] = "RemoteProtocolError",
+    [HP_E_CHUNKED] = "ChunkedEncodingError",
+    [HP_E_INCOMPLETE_BODY] = "IncompleteRead",
+    [HP_E_DECODING] = "ContentDecodingError",
+    [HP_E_BODY_TOO_LARGE] = "BodyTooLarge",
+    [HP_E_POOL_TIMEOUT] = "PoolTimeout",
+    [HP_E_CONNECT_TIMEOUT] = "ConnectTimeout",
+    [HP_E_TLS_TIMEOUT] = "ConnectTimeout",
+    [HP_E_WRITE_TIMEOUT] = "WriteTimeout",
+    [HP_E_HEADER_TIMEOUT] = "ReadTimeout",
+    [HP_E_READ_TIMEOUT] = "ReadTimeout",
+    [HP_E_MIN_RATE] = "ReadTimeout",
+    [HP_E_TOTAL_TIMEOUT] = "TotalTimeout",
+    [HP_E_CANCELLED] = "Cancelled",
+    [HP_E_CLOSED] = "ClosedError",
+    [HP_E_INTERRUPTED] = "RequestException",
+    [HP_E_BUSY] = "ConcurrentUse",
+    [HP_E_FORKED] = "ForkedError",
+};
+static_assert(sizeof(class_names) / sizeof(*class_names) == HP_ERRC_COUNT,
+              "every code has a class");
+
+static PyObject *
+error_class(hpy_state *st, hp_errc code)
+{
+    PyObject *cls = hpy_slot_get(&st->lock, &st->errors[code]);
+    if (cls != NULL)
+        return cls;
+    cls = hpy_import("hpool.errors", class_names[code]);
+    if (cls == NULL)
+        return NULL;
+    return hpy_slot_put(&st->lock, &st->errors[code], cls);
+}
+
+/* What adorns an error must not hide it. */
+static PyObject *
+or_none(PyObject *v)
+{
+    if (v != NULL)
+        return v;
+    PyErr_Clear();
+    return Py_NewRef(Py_None);
+}
+
+static PyObject *
+error_attributes(const hp_err *err, hpy_response *r)
+{
+    hp_conn_facts facts = {.attempts = 1};
+    PyObject *request = Py_NewRef(Py_None), *timings = Py_NewRef(Py_None);
+    if (r != NULL) {
+        Py_SETREF(request, or_none(hpy_response_request(r)));
+        if (r->ex != NULL) {
+            hp_exchange_facts(r->ex, &facts);
+            Py_SETREF(timings, or_none(hpy_response_timings(r)));
+        }
+    }
+    const char *phase =
+        err->phase == HP_PHASE_NONE ? NULL : hp_phase_name(err->phase);
+    const char *why = facts.released && facts.release != HP_KEEP
+                          ? hp_close_reason_name(facts.release)
+                          : NULL;
+    return Py_BuildValue("{s:N,s:N,s:z,s:I,s:z,s:z}", "request", request,
+                         "timings", timings, "phase", phase, "attempts",
+                         facts.attempts == 0 ? 1 : facts.attempts, "host",
+                         facts.key, "reason", why);
+}
+
+static void
+set_errno(PyObject *exc, int sys_errno)
+{
+    PyObject *n = PyLong_FromLong(sys_errno);
+    if (n == NULL || PyObject_SetAttrString(exc, "errno", n) < 0)
+        PyErr_Clear();
+    Py_XDECREF(n);
+}
+
+static void
+raise_class(PyObject *cls, const hp_err *err, hpy_response *r)
+{
+    const char *text = err->text[0] ? err->text : hp_errc_name(err->code);
+    PyObject *words =
+        PyUnicode_DecodeUTF8(text, (Py_ssize_t)strlen(text), "replace");
+    PyObject *args = words == NULL ? NULL : PyTuple_Pack(1, words);
+    PyObject *attributes = args == NULL ? NULL : error_attributes(err, r);
+    PyObject *exc =
+        attributes == NULL ? NULL : PyObject_Call(cls, args, attributes);
+    if (exc != NULL) {
+        if (err->sys_errno != 0)
+            set_errno(exc, err->sys_errno);
+        PyErr_SetObject((PyObject *)Py_TYPE(exc), exc);
+    }
+    Py_XDECREF(words);
+    Py_XDECREF(args);
+    Py_XDECREF(attributes);
+    Py_XDECREF(exc);
+}
+
+PyObject *
+hpy_raise(hpy_state *st, const hp_err *err, hpy_response *r)
+{
+    if (PyErr_Occurred())
+        return NULL;
+    if (err->code == HP_E_NOMEM)
+        return PyErr_NoMemory();
+    PyObject *cls = error_class(st, err->code);
+    if (cls != NULL)
+        raise_class(cls, err, r);
+    Py_XDECREF(cls);
+    return NULL;
+}
+
+PyObject *
+hpy_raise_text(hpy_state *st, hpy_response *r, hp_errc code, const char *fmt,
+               ...)
+{
+    hp_err err;
+    hp_err_clear(&err);
+    err.code = code;
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(err.text, sizeof err.text, fmt, ap);
+    va_end(ap);
+    return hpy_raise(st, &err, r);
+}
+
+int
+hpy_raise_argument(hpy_state *st, const char *fmt, ...)
+{
+    hp_err err;
+    hp_err_clear(&err);
+    err.code = HP_E_INVALID_ARGUMENT;
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(err.text, sizeof err.text, fmt, ap);
+    va_end(ap);
+    hpy_raise(st, &err, NULL);
+    return -1;
+}
+
+PyObject *
+hpy_raise_consumed(hpy_state *st, hpy_response *r)
+{
+    PyObject *cls = hpy_helper_get(st, HPY_HELPER_STREAM_CONSUMED);
+    hp_err err;
+    hp_err_clear(&err);
+    err.phase = HP_PHASE_BODY;
+    hp_err_set(&err, HP_E_CLOSED,
+               "the body has been read as a stream and was not kept");
+    if (cls != NULL)
+        raise_class(cls, &err, r);
+    Py_XDECREF(cls);
+    return NULL;
+}

@@ -1,0 +1,154 @@
+#include "gil.h"
+
+#include <time.h>
+#include <unistd.h>
+#ifdef __linux__
+#include <sys/syscall.h>
+#else
+#include <pthread.h>
+#endif
+
+enum {
+    ATTACHED_COPY_MAX = 64 * 1024
+};
+
+typedef struct detached {
+    PyThreadState *thread;
+    hp_driver driver;
+    bool after_exit; /* begun when the process was ending already */
+} detached;
+
+/* The interpreter's exit hook has run. */
+static atomic_bool exiting;
+
+/* Signal handlers run in the main thread only; asking the system each time
+ * would cost two calls a request. */
+static _Thread_local enum {
+    UNKNOWN,
+    MAIN,
+    OTHER
+} this_thread;
+
+static bool
+is_main_thread(void)
+{
+    if (this_thread == UNKNOWN) {
+#ifdef __linux__
+        bool main = syscall(SYS_gettid) == (long)getpid();
+#else
+        bool main = pthread_main_np() != 0;
+#endif
+        this_thread = main ? MAIN : OTHER;
+    }
+    return this_thread == MAIN;
+}
+
+void
+hpy_forget_thread(void)
+{
+    this_thread = UNKNOWN;
+}
+
+static bool
+on_interrupt(void *arg)
+{
+    detached *d = arg;
+    PyEval_RestoreThread(d->thread);
+    bool stop = PyErr_CheckSignals() != 0;
+    d->thread = PyEval_SaveThread();
+    return stop;
+}
+
+static void
+detach(detached *d, hpy_state *st)
+{
+    d->driver.on_interrupt = on_interrupt;
+    d->driver.arg = d;
+    d->driver.slices = st->main_interpreter && is_main_thread();
+    d->after_exit = atomic_load_explicit(&exiting, memory_order_relaxed);
+    d->thread = PyEval_SaveThread();
+}
+
+/* The exit hook ends what daemon threads are waiting for. Attached at once,
+ * such a thread would print a traceback into a process that is all but gone;
+ * a moment later the interpreter lets no thread attach. The moment is short,
+ * since another exit hook may be joining the thread. */
+static void
+linger(void)
+{
+    struct timespec second = {.tv_sec = 1};
+    nanosleep(&second, NULL);
+}
+
+static void
+attach(detached *d)
+{
+    if (!d->after_exit && atomic_load_explicit(&exiting, memory_order_relaxed))
+        linger();
+    PyEval_RestoreThread(d->thread);
+}
+
+hp_drive
+hpy_drive_head(hpy_state *st, hp_exchange *ex, hp_err *err)
+{
+    detached d;
+    detach(&d, st);
+    hp_drive out = hp_drive_head(ex, &d.driver, err);
+    attach(&d);
+    return out;
+}
+
+/* The connection is given back: the rest of the body is here. */
+static bool
+is_at_hand(hp_exchange *ex, bool raw)
+{
+    hp_conn_facts facts;
+    if (!raw && hp_exchange_decodes(ex))
+        return false;
+    hp_exchange_facts(ex, &facts);
+    return facts.released;
+}
+
+hp_drive
+hpy_drive_read(hpy_state *st, hp_exchange *ex, void *buf, size_t cap,
+               hp_read_how how, bool raw, size_t *got, hp_err *err)
+{
+    detached d = {NULL};
+    if (cap <= ATTACHED_COPY_MAX && is_at_hand(ex, raw)) /* never waits */
+        return hp_drive_read(ex, &d.driver, buf, cap, how, raw, got, err);
+    detach(&d, st);
+    hp_drive out = hp_drive_read(ex, &d.driver, buf, cap, how, raw, got, err);
+    attach(&d);
+    return out;
+}
+
+hp_drive
+hpy_drive_recv(hpy_state *st, hp_upgraded *u, hp_ns timeout, void *buf,
+               size_t cap, size_t *got, hp_err *err)
+{
+    detached d;
+    detach(&d, st);
+    hp_drive out = hp_upgraded_recv(u, &d.driver, timeout, buf, cap, got, err);
+    attach(&d);
+    return out;
+}
+
+hp_drive
+hpy_drive_sendall(hpy_state *st, hp_upgraded *u, hp_ns timeout, const void *buf,
+                  size_t n, hp_err *err)
+{
+    detached d;
+    detach(&d, st);
+    hp_drive out = hp_upgraded_sendall(u, &d.driver, timeout, buf, n, err);
+    attach(&d);
+    return out;
+}
+
+void
+hpy_detached_shutdown(void)
+{
+    PyThreadState *thread = PyEval_SaveThread();
+    atomic_store(&exiting, true);
+    hp_process_shutdown();
+    PyEval_RestoreThread(thread);
+}

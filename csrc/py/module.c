@@ -1,0 +1,365 @@
+/* hpool._core: the module, its functions, and its life. */
+#include "cancel.h"
+#include "client.h"
+#include "client_doc.h"
+#include "errors.h"
+#include "gil.h"
+#include "response.h"
+
+static hpy_state *
+state_of(PyObject *module)
+{
+    return PyModule_GetState(module);
+}
+
+/* ---- the shared client ---- */
+
+/* Reads bodies at once: what it returns outlives everything. */
+static PyObject *
+make_shared(hpy_state *st, PyObject *kwargs)
+{
+    PyObject *settings = kwargs == NULL ? PyDict_New() : PyDict_Copy(kwargs);
+    PyObject *none = PyTuple_New(0), *client = NULL;
+    PyObject *stream =
+        settings == NULL
+            ? NULL
+            : PyDict_SetDefault(settings, st->names[HPY_ARG_STREAM], Py_False);
+    if (stream != NULL && none != NULL)
+        client = PyObject_Call((PyObject *)st->client_type, none, settings);
+    Py_XDECREF(settings);
+    Py_XDECREF(none);
+    return client;
+}
+
+static PyObject *
+shared(hpy_state *st)
+{
+    PyObject *client = hpy_slot_get(&st->lock, &st->shared);
+    if (client != NULL)
+        return client;
+    client = make_shared(st, NULL);
+    return client == NULL ? NULL : hpy_slot_put(&st->lock, &st->shared, client);
+}
+
+static PyObject *
+shared_verb(PyObject *module, hpy_verb verb, PyObject *const *args,
+            Py_ssize_t nargs, PyObject *kwnames)
+{
+    PyObject *client = shared(state_of(module));
+    if (client == NULL)
+        return NULL;
+    PyObject *r =
+        hpy_client_verb((hpy_client *)client, verb, args, nargs, kwnames);
+    Py_DECREF(client);
+    return r;
+}
+
+#define VERB(name, id)                                                         \
+    static PyObject *module_##name(PyObject *module, PyObject *const *args,    \
+                                   Py_ssize_t nargs, PyObject *kwnames)        \
+    {                                                                          \
+        return shared_verb(module, HPY_VERB_##id, args, nargs, kwnames);       \
+    }
+
+VERB(get, GET)
+VERB(options, OPTIONS)
+VERB(head, HEAD)
+VERB(post, POST)
+VERB(put, PUT)
+VERB(patch, PATCH)
+VERB(delete, DELETE)
+VERB(request, REQUEST)
+
+static PyObject *
+module_configure(PyObject *module, PyObject *args, PyObject *kwargs)
+{
+    hpy_state *st = state_of(module);
+    if (!PyArg_ParseTuple(args, ":configure"))
+        return NULL;
+    PyObject *client = make_shared(st, kwargs);
+    if (client == NULL)
+        return NULL;
+    hpy_lock(&st->lock);
+    PyObject *old = st->shared;
+    st->shared = client;
+    hpy_unlock(&st->lock);
+    Py_XDECREF(old);
+    Py_RETURN_NONE;
+}
+
+/* ---- small functions ---- */
+
+static PyObject *
+module_accept_encoding(PyObject *module, PyObject *unused)
+{
+    return PyUnicode_FromString(hp_coding_accept());
+}
+
+static PyObject *
+module_lookups(PyObject *module, PyObject *unused)
+{
+    return PyLong_FromUnsignedLongLong(hp_resolve_lookups());
+}
+
+static PyObject *
+module_clock(PyObject *module, PyObject *unused)
+{
+    return PyLong_FromLongLong(hp_clock_now());
+}
+
+/* In the child of a fork. */
+static PyObject *
+module_forked(PyObject *module, PyObject *unused)
+{
+    hpy_forget_thread();
+    Py_RETURN_NONE;
+}
+
+/* The interpreters that use the core; the last one to exit shuts it down. */
+static atomic_int users;
+
+static PyObject *
+module_shutdown(PyObject *module, PyObject *unused)
+{
+    hpy_state *st = state_of(module);
+    hpy_lock(&st->lock);
+    bool counted = st->counted;
+    st->counted = false;
+    hpy_unlock(&st->lock);
+    if (counted && atomic_fetch_sub(&users, 1) == 1)
+        hpy_detached_shutdown();
+    Py_RETURN_NONE;
+}
+
+/* ---- making it ---- */
+
+static PyTypeObject *
+add_type(PyObject *module, PyType_Spec *spec, PyTypeObject *base, bool public)
+{
+    PyObject *t = PyType_FromModuleAndSpec(module, spec, (PyObject *)base);
+    if (t != NULL && public && PyModule_AddType(module, (PyTypeObject *)t) < 0)
+        Py_CLEAR(t);
+    return (PyTypeObject *)t;
+}
+
+static int
+add_types(PyObject *m, hpy_state *st)
+{
+    st->client_type = add_type(m, &hpy_client_spec, NULL, true);
+    if (st->client_type == NULL)
+        return -1;
+    st->session_type = add_type(m, &hpy_session_spec, st->client_type, true);
+    st->response_type = add_type(m, &hpy_response_spec, NULL, true);
+    st->headers_type = add_type(m, &hpy_headers_spec, NULL, true);
+    st->cancel_type = add_type(m, &hpy_cancel_spec, NULL, true);
+    st->upgraded_type = add_type(m, &hpy_upgraded_spec, NULL, true);
+    st->raw_type = add_type(m, &hpy_raw_spec, NULL, false);
+    st->chunks_type = add_type(m, &hpy_chunks_spec, NULL, false);
+    st->client_request =
+        PyObject_GetAttr((PyObject *)st->client_type, st->request_name);
+    return st->session_type == NULL || st->response_type == NULL ||
+                   st->headers_type == NULL || st->cancel_type == NULL ||
+                   st->upgraded_type == NULL || st->raw_type == NULL ||
+                   st->chunks_type == NULL || st->client_request == NULL
+               ? -1
+               : 0;
+}
+
+static const char *
+close_name(size_t i)
+{
+    return hp_close_reason_name((hp_close_reason)i);
+}
+
+static const char *
+phase_name(size_t i)
+{
+    return hp_phase_name((hp_phase)i);
+}
+
+static const char *
+replay_name(size_t i)
+{
+    return hp_replay_reason_name((hp_replay_reason)i);
+}
+
+static int
+add_names(PyObject *m, const char *attr, const char *(*name)(size_t), size_t n)
+{
+    PyObject *t = PyTuple_New((Py_ssize_t)n);
+    for (size_t i = 0; t != NULL && i < n; i++) {
+        PyObject *s = PyUnicode_FromString(name(i));
+        if (s == NULL)
+            Py_CLEAR(t);
+        else
+            PyTuple_SET_ITEM(t, (Py_ssize_t)i, s);
+    }
+    int rc = t == NULL ? -1 : PyModule_AddObjectRef(m, attr, t);
+    Py_XDECREF(t);
+    return rc;
+}
+
+static int
+add_constants(PyObject *m, hpy_state *st)
+{
+    if (add_names(m, "_close_reasons", close_name, HP_CLOSE_REASON_COUNT) < 0 ||
+        add_names(m, "_phases", phase_name, HP_PHASE_COUNT) < 0 ||
+        add_names(m, "_replay_reasons", replay_name, HP_REPLAY_REASON_COUNT) <
+            0)
+        return -1;
+    return PyModule_AddObjectRef(m, "_deadline_var", st->deadline_var);
+}
+
+/* collections.abc.Mapping.register(Headers) */
+static int
+register_mapping(hpy_state *st)
+{
+    PyObject *abc = hpy_import("_collections_abc", "Mapping");
+    PyObject *v = abc == NULL ? NULL
+                              : PyObject_CallMethod(abc, "register", "O",
+                                                    st->headers_type);
+    Py_XDECREF(abc);
+    Py_XDECREF(v);
+    return v == NULL ? -1 : 0;
+}
+
+/* atexit.register(_shutdown); posix.register_at_fork(after_in_child=_forked) */
+static int
+register_hooks(PyObject *m)
+{
+    PyObject *shutdown = PyObject_GetAttrString(m, "_shutdown");
+    PyObject *forked = PyObject_GetAttrString(m, "_forked");
+    PyObject *at_exit = hpy_import("atexit", "register");
+    PyObject *at_fork = hpy_import("posix", "register_at_fork");
+    PyObject *none = PyTuple_New(0), *kwargs = NULL, *a = NULL, *b = NULL;
+    if (forked != NULL)
+        kwargs = Py_BuildValue("{s:O}", "after_in_child", forked);
+    if (at_exit != NULL && shutdown != NULL)
+        a = PyObject_CallOneArg(at_exit, shutdown);
+    if (at_fork != NULL && none != NULL && kwargs != NULL)
+        b = PyObject_Call(at_fork, none, kwargs);
+    int rc = a == NULL || b == NULL ? -1 : 0;
+    PyObject *all[] = {shutdown, forked, at_exit, at_fork, none, kwargs, a, b};
+    for (size_t i = 0; i < Py_ARRAY_LENGTH(all); i++)
+        Py_XDECREF(all[i]);
+    return rc;
+}
+
+static int
+module_exec(PyObject *m)
+{
+    hpy_state *st = state_of(m);
+    hp_err err;
+    hp_err_clear(&err);
+    if (hpy_state_init(st) < 0 || add_types(m, st) < 0 ||
+        add_constants(m, st) < 0 || register_mapping(st) < 0)
+        return -1;
+    if (hp_process_init(&err) != 0) {
+        hpy_raise(st, &err, NULL);
+        return -1;
+    }
+    st->counted = true;
+    atomic_fetch_add(&users, 1);
+    return register_hooks(m);
+}
+
+/* ---- the definition ---- */
+
+#define FAST(f) (PyCFunction)(void (*)(void))(f), METH_FASTCALL | METH_KEYWORDS
+
+/* The docstring of a Client method without its $self. */
+#define SHARED_DOC(signature, words)                                           \
+    signature ")\n--\n\n" words                                                \
+              " request on the shared client, and read the body before the "   \
+              "call\nreturns. Keywords as for Client.get()."
+#define NO_BODY HPY_NO_BODY HPY_CALL_KEYWORDS
+
+static PyMethodDef module_methods[] = {
+    {"get", FAST(module_get), SHARED_DOC("get(" NO_BODY, "Send a GET")},
+    {"options", FAST(module_options),
+     SHARED_DOC("options(" NO_BODY, "Send an OPTIONS")},
+    {"head", FAST(module_head), SHARED_DOC("head(" NO_BODY, "Send a HEAD")},
+    {"post", FAST(module_post),
+     SHARED_DOC("post(url, data=None, json=None, *, params=None, " //
+                HPY_CALL_KEYWORDS,
+                "Send a POST")},
+    {"put", FAST(module_put),
+     SHARED_DOC("put(url, data=None, *, params=None, json=None, " //
+                HPY_CALL_KEYWORDS,
+                "Send a PUT")},
+    {"patch", FAST(module_patch),
+     SHARED_DOC("patch(url, data=None, *, params=None, json=None, " //
+                HPY_CALL_KEYWORDS,
+                "Send a PATCH")},
+    {"delete", FAST(module_delete),
+     SHARED_DOC("delete(" NO_BODY, "Send a DELETE")},
+    {"request", FAST(module_request),
+     SHARED_DOC("request(method, url, *, params=None, data=None, " //
+                "json=None, " HPY_CALL_KEYWORDS,
+                "Send any")},
+    {"configure", (PyCFunction)(void (*)(void))module_configure,
+     METH_VARARGS | METH_KEYWORDS,
+     PyDoc_STR("configure(**settings)\n--\n\n"
+               "Make a new shared client for the module-level verbs, with the\n"
+               "settings Client() takes. Requests under way keep the old "
+               "one.")},
+    {"_accept_encoding", module_accept_encoding, METH_NOARGS, NULL},
+    {"_lookups", module_lookups, METH_NOARGS, NULL},
+    {"_clock", module_clock, METH_NOARGS, NULL},
+    {"_forked", module_forked, METH_NOARGS, NULL},
+    {"_shutdown", module_shutdown, METH_NOARGS, NULL},
+    {NULL, NULL, 0, NULL},
+};
+
+static int
+module_traverse(PyObject *m, visitproc visit, void *arg)
+{
+    hpy_state *st = state_of(m);
+    return st == NULL ? 0 : hpy_state_traverse(st, visit, arg);
+}
+
+static int
+module_clear(PyObject *m)
+{
+    hpy_state *st = state_of(m);
+    if (st != NULL)
+        hpy_state_clear(st);
+    return 0;
+}
+
+static void
+module_free(void *m)
+{
+    module_clear(m);
+}
+
+static PyModuleDef_Slot module_slots[] = {
+    {Py_mod_exec, module_exec},
+#if PY_VERSION_HEX >= 0x030C0000
+    {Py_mod_multiple_interpreters, Py_MOD_PER_INTERPRETER_GIL_SUPPORTED},
+#endif
+#if PY_VERSION_HEX >= 0x030D0000
+    {Py_mod_gil, Py_MOD_GIL_NOT_USED},
+#endif
+    {0, NULL},
+};
+
+PyModuleDef hpy_module_def = {
+    .m_base = PyModuleDef_HEAD_INIT,
+    .m_name = "hpool._core",
+    .m_doc = "The C half of hpool; import hpool instead.",
+    .m_size = sizeof(hpy_state),
+    .m_methods = module_methods,
+    .m_slots = module_slots,
+    .m_traverse = module_traverse,
+    .m_clear = module_clear,
+    .m_free = module_free,
+};
+
+PyMODINIT_FUNC PyInit__core(void);
+
+PyMODINIT_FUNC
+PyInit__core(void)
+{
+    return PyModuleDef_Init(&hpy_module_def);
+}

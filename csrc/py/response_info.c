@@ -1,0 +1,494 @@
+/* The attributes of Response. What is made lazily is kept in the response;
+ * should two threads make it at once, the first one's stays. */
+#include "response.h"
+
+#include "errors.h"
+
+#define SELF ((hpy_response *)op)
+
+/* ---- the request ---- */
+
+int
+hpy_request_fields(hpy_response *r, hpy_fields *f)
+{
+    const hpy_defaults *d = r->defaults;
+    if (hpy_fields_merge(r->st, f, d->fields, d->n_fields, r->call_headers) < 0)
+        return -1;
+    if (r->content_type != NULL &&
+        !hpy_fields_has(f->at, f->n, HP_SPAN_LIT("Content-Type")) &&
+        hpy_fields_add(f, HP_SPAN_LIT("Content-Type"),
+                       hpy_span_of_bytes(r->content_type)) < 0)
+        return -1;
+    /* Parts of a coded body cannot be decoded. */
+    if (d->auto_encoding != NULL &&
+        (!r->decode || hpy_fields_has(f->at, f->n, HP_SPAN_LIT("Range"))))
+        hpy_fields_drop_value(f, d->auto_encoding);
+    return 0;
+}
+
+static PyObject *
+request_headers(hpy_response *r)
+{
+    hpy_fields f;
+    PyObject *v = NULL;
+    if (r->defaults == NULL)
+        return hpy_headers_of_fields(r->st, NULL, 0);
+    hpy_fields_init(&f);
+    if (hpy_request_fields(r, &f) == 0)
+        v = hpy_headers_of_fields(r->st, f.at, f.n);
+    hpy_fields_clear(&f);
+    return v;
+}
+
+PyObject *
+hpy_response_request(hpy_response *r)
+{
+    PyObject *v = hpy_slot_get(&r->lock, &r->request);
+    if (v != NULL)
+        return v;
+    PyObject *headers = request_headers(r);
+    if (headers == NULL)
+        return NULL;
+    PyObject *body = r->body.object == NULL ? Py_None : r->body.object;
+    PyObject *url = r->url == NULL ? Py_None : r->url;
+    v = hpy_helper_call(r->st, HPY_HELPER_REQUEST, 4, r->method, url, headers,
+                        body);
+    Py_DECREF(headers);
+    return v == NULL ? NULL : hpy_slot_put(&r->lock, &r->request, v);
+}
+
+static PyObject *
+get_request(PyObject *op, void *closure)
+{
+    return hpy_response_request(SELF);
+}
+
+static PyObject *
+get_url(PyObject *op, void *closure)
+{
+    return Py_NewRef(SELF->url);
+}
+
+/* ---- the head ---- */
+
+static PyObject *
+get_status(PyObject *op, void *closure)
+{
+    return PyLong_FromLong(SELF->status);
+}
+
+PyObject *
+hpy_response_reason(hpy_response *r)
+{
+    PyObject *v = hpy_slot_get(&r->lock, &r->reason);
+    if (v != NULL)
+        return v;
+    hp_span words = {"", 0};
+    if (r->ex != NULL)
+        words = hp_exchange_reason(r->ex);
+    v = hpy_str_of_span(words);
+    return v == NULL ? NULL : hpy_slot_put(&r->lock, &r->reason, v);
+}
+
+static PyObject *
+get_reason(PyObject *op, void *closure)
+{
+    return hpy_response_reason(SELF);
+}
+
+PyObject *
+hpy_response_headers(hpy_response *r)
+{
+    PyObject *v = hpy_slot_get(&r->lock, &r->headers);
+    if (v != NULL)
+        return v;
+    hp_span block = {NULL, 0};
+    if (r->ex != NULL)
+        block = hp_exchange_fields(r->ex);
+    v = hpy_headers_of_block(r->st, block);
+    return v == NULL ? NULL : hpy_slot_put(&r->lock, &r->headers, v);
+}
+
+static PyObject *
+get_headers(PyObject *op, void *closure)
+{
+    return hpy_response_headers(SELF);
+}
+
+/* The status is within [closure & 0xffff, closure >> 16]. */
+static PyObject *
+get_status_within(PyObject *op, void *closure)
+{
+    size_t range = (size_t)closure;
+    int status = SELF->status;
+    return PyBool_FromLong(status >= (int)(range & 0xffff) &&
+                           status <= (int)(range >> 16));
+}
+
+#define WITHIN(low, high) (void *)(size_t)((low) | (high) << 16)
+
+static bool
+has_location(hpy_response *r)
+{
+    if (r->ex != NULL)
+        return hp_exchange_head(r->ex)->has_location;
+    return r->headers != NULL &&
+           hpy_headers_find(r->headers, HP_SPAN_LIT("Location")).ptr != NULL;
+}
+
+static PyObject *
+get_is_redirect(PyObject *op, void *closure)
+{
+    int s = SELF->status;
+    bool moved = s == 301 || s == 302 || s == 303 || s == 307 || s == 308;
+    return PyBool_FromLong(moved && has_location(SELF));
+}
+
+static PyObject *
+get_is_permanent_redirect(PyObject *op, void *closure)
+{
+    int s = SELF->status;
+    return PyBool_FromLong((s == 301 || s == 308) && has_location(SELF));
+}
+
+static PyObject *
+get_http_version(PyObject *op, void *closure)
+{
+    return PyUnicode_FromFormat("HTTP/1.%d", SELF->minor);
+}
+
+static PyObject *
+get_version(PyObject *op, void *closure)
+{
+    return PyLong_FromLong(10 + SELF->minor);
+}
+
+static PyObject *
+get_elapsed(PyObject *op, void *closure)
+{
+    PyObject *us = PyLong_FromLongLong(SELF->elapsed / 1000);
+    PyObject *zero = PyLong_FromLong(0), *v = NULL;
+    if (us != NULL && zero != NULL)
+        v = hpy_helper_call(SELF->st, HPY_HELPER_TIMEDELTA, 3, zero, zero, us);
+    Py_XDECREF(us);
+    Py_XDECREF(zero);
+    return v;
+}
+
+static PyObject *
+get_history(PyObject *op, void *closure)
+{
+    hpy_response *r = SELF;
+    PyObject *v = hpy_slot_get(&r->lock, &r->history);
+    if (v != NULL)
+        return v;
+    v = PyList_New(0);
+    return v == NULL ? NULL : hpy_slot_put(&r->lock, &r->history, v);
+}
+
+static PyObject *
+get_links(PyObject *op, void *closure)
+{
+    PyObject *headers = hpy_response_headers(SELF), *links = NULL;
+    if (headers == NULL)
+        return NULL;
+    PyObject *value = PyObject_CallMethod(headers, "get", "ss", "Link", "");
+    if (value != NULL)
+        links = hpy_helper_call(SELF->st, HPY_HELPER_PARSE_LINKS, 1, value);
+    Py_XDECREF(value);
+    Py_DECREF(headers);
+    return links;
+}
+
+/* ---- text ---- */
+
+/* The charset of the Content-Type as str; None without one. */
+static PyObject *
+get_charset(PyObject *op, void *closure)
+{
+    PyObject *headers = hpy_response_headers(SELF);
+    if (headers == NULL)
+        return NULL;
+    hp_span type = hpy_headers_find(headers, HP_SPAN_LIT("Content-Type"));
+    PyObject *value =
+        type.ptr == NULL ? Py_NewRef(Py_None) : hpy_str_of_span(type);
+    Py_DECREF(headers);
+    if (value == NULL || value == Py_None)
+        return value;
+    PyObject *v = hpy_helper_call(SELF->st, HPY_HELPER_CHARSET, 1, value);
+    Py_DECREF(value);
+    return v;
+}
+
+static PyObject *
+default_encoding(hpy_response *r)
+{
+    PyObject *v = r->client == NULL ? NULL : r->client->default_encoding;
+    if (v == NULL)
+        return PyUnicode_FromString("utf-8");
+    if (PyUnicode_Check(v))
+        return Py_NewRef(v);
+    PyObject *content = hpy_response_content(r);
+    if (content == NULL)
+        return NULL;
+    PyObject *found = PyObject_CallOneArg(v, content);
+    Py_DECREF(content);
+    return found;
+}
+
+PyObject *
+hpy_response_encoding(hpy_response *r)
+{
+    PyObject *v = hpy_slot_get(&r->lock, &r->encoding);
+    if (v != NULL)
+        return v;
+    v = get_charset((PyObject *)r, NULL);
+    if (v != Py_None)
+        return v;
+    Py_DECREF(v);
+    return default_encoding(r);
+}
+
+static PyObject *
+get_encoding(PyObject *op, void *closure)
+{
+    return hpy_response_encoding(SELF);
+}
+
+static int
+set_encoding(PyObject *op, PyObject *value, void *closure)
+{
+    hpy_response *r = SELF;
+    if (hpy_given(value) && !PyUnicode_Check(value)) {
+        PyErr_Format(PyExc_TypeError, "encoding must be a str or None, not %s",
+                     Py_TYPE(value)->tp_name);
+        return -1;
+    }
+    PyObject *v = hpy_given(value) ? Py_NewRef(value) : NULL;
+    hpy_lock(&r->lock);
+    PyObject *old = r->encoding;
+    r->encoding = v;
+    hpy_unlock(&r->lock);
+    Py_XDECREF(old);
+    return 0;
+}
+
+/* No detector: a byte order mark, UTF-8 if it fits, else the code page of
+ * western web pages, in which all bytes mean something. */
+static PyObject *
+get_apparent_encoding(PyObject *op, void *closure)
+{
+    PyObject *content = hpy_response_content(SELF);
+    if (content == NULL)
+        return NULL;
+    const char *p = PyBytes_AS_STRING(content);
+    Py_ssize_t n = PyBytes_GET_SIZE(content);
+    const char *name = "utf-8";
+    if (n >= 2 &&
+        (memcmp(p, "\xff\xfe", 2) == 0 || memcmp(p, "\xfe\xff", 2) == 0)) {
+        name = "utf-16";
+    } else {
+        PyObject *s = PyUnicode_DecodeUTF8(p, n, NULL);
+        if (s == NULL) {
+            PyErr_Clear();
+            name = "windows-1252";
+        }
+        Py_XDECREF(s);
+    }
+    Py_DECREF(content);
+    return PyUnicode_FromString(name);
+}
+
+static bool
+is_utf8(PyObject *encoding)
+{
+    const char *s = PyUnicode_AsUTF8(encoding);
+    if (s == NULL) {
+        PyErr_Clear();
+        return false;
+    }
+    hp_span name = hp_span_cstr(s);
+    return hp_span_eq_nocase(name, HP_SPAN_LIT("utf-8")) ||
+           hp_span_eq_nocase(name, HP_SPAN_LIT("utf8"));
+}
+
+static PyObject *
+get_text(PyObject *op, void *closure)
+{
+    hpy_response *r = SELF;
+    PyObject *content = hpy_response_content(r);
+    PyObject *encoding = content == NULL ? NULL : hpy_response_encoding(r);
+    PyObject *v = NULL;
+    if (encoding != NULL && PyUnicode_Check(encoding) && is_utf8(encoding))
+        v = PyUnicode_DecodeUTF8(PyBytes_AS_STRING(content),
+                                 PyBytes_GET_SIZE(content), "replace");
+    else if (encoding != NULL)
+        v = hpy_helper_call(r->st, HPY_HELPER_DECODE, 2, content, encoding);
+    Py_XDECREF(content);
+    Py_XDECREF(encoding);
+    return v;
+}
+
+static PyObject *
+get_content(PyObject *op, void *closure)
+{
+    return hpy_response_content(SELF);
+}
+
+/* ---- what happened ---- */
+
+static PyObject *
+moment(hp_ns t, hp_ns started)
+{
+    if (t == 0)
+        return Py_NewRef(Py_None);
+    return PyFloat_FromDouble((double)(t - started) / (double)HP_NS_PER_S);
+}
+
+PyObject *
+hpy_response_timings(hpy_response *r)
+{
+    if (r->ex == NULL)
+        return hpy_helper_call(r->st, HPY_HELPER_TIMINGS, 0);
+    hp_timings t;
+    hp_exchange_timings(r->ex, &t);
+    const hp_ns moments[] = {t.started,   t.queued,  t.acquired, t.resolved,
+                             t.connected, t.secured, t.sent,     t.first_byte,
+                             t.head,      t.ended};
+    enum {
+        N = Py_ARRAY_LENGTH(moments)
+    };
+    PyObject *args = PyTuple_New(N), *v = NULL;
+    for (int i = 0; args != NULL && i < N; i++) {
+        PyObject *m = moment(moments[i], t.started);
+        if (m == NULL)
+            Py_CLEAR(args);
+        else
+            PyTuple_SET_ITEM(args, i, m);
+    }
+    PyObject *cls =
+        args == NULL ? NULL : hpy_helper_get(r->st, HPY_HELPER_TIMINGS);
+    if (cls != NULL)
+        v = PyObject_CallObject(cls, args);
+    Py_XDECREF(cls);
+    Py_XDECREF(args);
+    return v;
+}
+
+static PyObject *
+get_timings(PyObject *op, void *closure)
+{
+    return hpy_response_timings(SELF);
+}
+
+static double
+seconds(hp_ns ns)
+{
+    return (double)ns / (double)HP_NS_PER_S;
+}
+
+static PyObject *
+get_connection(PyObject *op, void *closure)
+{
+    hpy_response *r = SELF;
+    hp_conn_facts f;
+    PyObject *cls = hpy_helper_get(r->st, HPY_HELPER_CONNECTION_INFO);
+    if (cls == NULL)
+        return NULL;
+    if (r->ex == NULL) {
+        PyObject *none = PyObject_CallNoArgs(cls);
+        Py_DECREF(cls);
+        return none;
+    }
+    hp_exchange_facts(r->ex, &f);
+    const char *release = f.released ? hp_close_reason_name(f.release) : NULL;
+    PyObject *v = PyObject_CallFunction(
+        cls, "KNNddKzzzzzNIzz", (unsigned long long)f.conn_id,
+        PyBool_FromLong(f.reused), PyBool_FromLong(f.was_idle),
+        seconds(f.idle_time), seconds(f.age), (unsigned long long)f.requests,
+        f.remote, f.local, f.tls_version, f.tls_cipher, f.alpn,
+        PyBool_FromLong(f.tls_resumed), f.attempts, f.key, release);
+    Py_DECREF(cls);
+    return v;
+}
+
+static PyObject *
+get_trailers(PyObject *op, void *closure)
+{
+    hpy_response *r = SELF;
+    hp_span block = {NULL, 0};
+    if (hpy_response_enter(r) < 0)
+        return NULL;
+    if (r->ex != NULL)
+        block = hp_exchange_trailers(r->ex);
+    PyObject *v = hpy_headers_of_block(r->st, block);
+    hpy_response_leave(r);
+    return v;
+}
+
+static PyObject *
+get_closed(PyObject *op, void *closure)
+{
+    return PyBool_FromLong(atomic_load(&SELF->closed));
+}
+
+static PyObject *
+get_raw(PyObject *op, void *closure)
+{
+    return hpy_raw_new(SELF);
+}
+
+PyGetSetDef hpy_response_getset[] = {
+    {"status_code", get_status, NULL, "int: 100 to 999.", NULL},
+    {"status", get_status, NULL, "int: the same as status_code.", NULL},
+    {"reason", get_reason, NULL, "str: the reason phrase, perhaps empty.",
+     NULL},
+    {"reason_phrase", get_reason, NULL, "str: the same as reason.", NULL},
+    {"ok", get_status_within, NULL, "bool: below 400.", WITHIN(0, 399)},
+    {"is_success", get_status_within, NULL, "bool: 2xx.", WITHIN(200, 299)},
+    {"is_error", get_status_within, NULL, "bool: 4xx or 5xx.",
+     WITHIN(400, 599)},
+    {"is_client_error", get_status_within, NULL, "bool: 4xx.",
+     WITHIN(400, 499)},
+    {"is_server_error", get_status_within, NULL, "bool: 5xx.",
+     WITHIN(500, 599)},
+    {"is_informational", get_status_within, NULL, "bool: 1xx.",
+     WITHIN(100, 199)},
+    {"is_redirect", get_is_redirect, NULL,
+     "bool: 301, 302, 303, 307 or 308 with a Location.", NULL},
+    {"is_permanent_redirect", get_is_permanent_redirect, NULL,
+     "bool: 301 or 308 with a Location.", NULL},
+    {"url", get_url, NULL, "str: what was asked for.", NULL},
+    {"headers", get_headers, NULL, "Headers of the answer.", NULL},
+    {"request", get_request, NULL, "Request: method, url, headers, body.",
+     NULL},
+    {"history", get_history, NULL, "list of the redirects followed.", NULL},
+    {"elapsed", get_elapsed, NULL,
+     "datetime.timedelta: from the call to the end of the head.", NULL},
+    {"encoding", get_encoding, set_encoding,
+     "str: what was assigned, else the charset of the Content-Type, else the\n"
+     "client's default_encoding.",
+     NULL},
+    {"apparent_encoding", get_apparent_encoding, NULL,
+     "str: a guess from the content.", NULL},
+    {"charset", get_charset, NULL,
+     "str or None: the charset of the Content-Type.", NULL},
+    {"http_version", get_http_version, NULL, "str: HTTP/1.1 or HTTP/1.0.",
+     NULL},
+    {"version", get_version, NULL, "int: 11 or 10.", NULL},
+    {"content", get_content, NULL,
+     "bytes: the decoded body; read at first use, then kept. Raises what\n"
+     "read() raises, and StreamConsumed after a partial read.",
+     NULL},
+    {"text", get_text, NULL,
+     "str: the content decoded; bytes that do not fit become U+FFFD.", NULL},
+    {"links", get_links, NULL, "dict: the Link header by rel.", NULL},
+    {"timings", get_timings, NULL, "Timings: what happened when.", NULL},
+    {"connection", get_connection, NULL,
+     "ConnectionInfo: the connection it came on.", NULL},
+    {"trailers", get_trailers, NULL,
+     "Headers that came after the body; empty before its end.", NULL},
+    {"closed", get_closed, NULL, "bool: whether close() was called.", NULL},
+    {"raw", get_raw, NULL, "A file of the body before content decoding.", NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};

@@ -1,0 +1,71 @@
+/* Client.stats(): the core's snapshot as tuples for _stats.make_stats. */
+#include "client.h"
+
+static PyObject *
+counts(const uint64_t *at, size_t n)
+{
+    PyObject *t = PyTuple_New((Py_ssize_t)n);
+    for (size_t i = 0; t != NULL && i < n; i++) {
+        PyObject *v = PyLong_FromUnsignedLongLong(at[i]);
+        if (v == NULL)
+            Py_CLEAR(t);
+        else
+            PyTuple_SET_ITEM(t, (Py_ssize_t)i, v);
+    }
+    return t;
+}
+
+static PyObject *
+gauges(const hp_gauges *g)
+{
+    return Py_BuildValue("(LLLLL)", (long long)g->idle, (long long)g->in_use,
+                         (long long)g->dialing, (long long)g->draining,
+                         (long long)g->waiting);
+}
+
+typedef unsigned long long ull;
+
+static PyObject *
+host(const hp_host_stats *h)
+{
+    const hp_counters *c = &h->count;
+    return Py_BuildValue(
+        "(sNNKKKKKKKKdKNNN)", h->key, gauges(&h->now), gauges(&h->peak),
+        (ull)c->requests, (ull)c->dials, (ull)c->reuses, (ull)c->lookups,
+        (ull)c->handshakes, (ull)c->resumed, (ull)c->drains, (ull)c->waits,
+        (double)c->wait_ns / (double)HP_NS_PER_S, (ull)c->leaked,
+        counts(c->timeouts, Py_ARRAY_LENGTH(c->timeouts)),
+        counts(c->closes, HP_CLOSE_REASON_COUNT),
+        counts(c->replays, HP_REPLAY_REASON_COUNT));
+}
+
+static PyObject *
+hosts(const hp_stats *s)
+{
+    PyObject *list = PyList_New((Py_ssize_t)s->n_hosts);
+    for (size_t i = 0; list != NULL && i < s->n_hosts; i++) {
+        PyObject *h = host(&s->hosts[i]);
+        if (h == NULL)
+            Py_CLEAR(list);
+        else
+            PyList_SET_ITEM(list, (Py_ssize_t)i, h);
+    }
+    return list;
+}
+
+PyObject *
+hpy_stats(hpy_state *st, hp_transport *t)
+{
+    hp_stats *s = hp_transport_stats(t);
+    if (s == NULL)
+        return PyErr_NoMemory();
+    PyObject *total = host(&s->total);
+    PyObject *all = total == NULL ? NULL : hosts(s);
+    PyObject *v = NULL;
+    if (all != NULL)
+        v = hpy_helper_call(st, HPY_HELPER_MAKE_STATS, 2, total, all);
+    Py_XDECREF(total);
+    Py_XDECREF(all);
+    hp_stats_free(s);
+    return v;
+}

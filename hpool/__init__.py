@@ -1,0 +1,137 @@
+"""hpool: an HTTP client with requests' names and a connection pool in C.
+
+    import hpool
+
+    r = hpool.get("https://api.example.com/data", timeout=5)
+
+    with hpool.Client() as client:
+        with client.get(url) as r:
+            r.raise_for_status()
+            data = r.json()
+
+Kept light: this module and what it imports use no other module of the standard
+library; the files of the cold paths are imported when first needed.
+"""
+
+from __future__ import annotations
+
+from . import errors, exceptions
+from ._core import (
+    CancelToken,
+    Client,
+    Headers,
+    Response,
+    Session,
+    Upgraded,
+    configure,
+    delete,
+    get,
+    head,
+    options,
+    patch,
+    post,
+    put,
+    request,
+)
+from ._deadline import deadline
+from ._records import ConnectionInfo, Request, Timings
+from ._stats import HostStats, Stats
+from .config import TLS, Limits, Timeout
+from .errors import *  # noqa: F403
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from ._jsonerror import JSONDecodeError as JSONDecodeError
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "BodyTooLarge",
+    "CancelToken",
+    "Cancelled",
+    "ChunkedEncodingError",
+    "Client",
+    "ClosedError",
+    "ConcurrentUse",
+    "ConnectError",
+    "ConnectTimeout",
+    "ConnectionError",
+    "ConnectionInfo",
+    "ContentDecodingError",
+    "DecodingError",
+    "ForkedError",
+    "HTTPError",
+    "HTTPStatusError",
+    "Headers",
+    "HostStats",
+    "HpoolWarning",
+    "IncompleteRead",
+    "InsecureRequestWarning",
+    "InvalidArgument",
+    "InvalidHeader",
+    "InvalidJSONError",
+    "InvalidMethod",
+    "InvalidProxyURL",
+    "InvalidSchema",
+    "InvalidURL",
+    "JSONDecodeError",
+    "Limits",
+    "LimitsWarning",
+    "LocalProtocolError",
+    "MissingSchema",
+    "NameResolutionError",
+    "NetworkError",
+    "PoolTimeout",
+    "ProtocolError",
+    "ProxyError",
+    "QueueFull",
+    "ReadError",
+    "ReadTimeout",
+    "RemoteProtocolError",
+    "Request",
+    "RequestError",
+    "RequestException",
+    "Response",
+    "RetryError",
+    "SSLError",
+    "ServerDisconnected",
+    "Session",
+    "Stats",
+    "StreamClosed",
+    "StreamConsumed",
+    "StreamConsumedError",
+    "TLS",
+    "Timeout",
+    "TimeoutException",
+    "Timings",
+    "TooManyRedirects",
+    "TotalTimeout",
+    "TransportError",
+    "URLRequired",
+    "UnrewindableBodyError",
+    "UnsupportedProtocol",
+    "Upgraded",
+    "WriteError",
+    "WriteTimeout",
+    "__version__",
+    "configure",
+    "deadline",
+    "delete",
+    "errors",
+    "exceptions",
+    "get",
+    "head",
+    "options",
+    "patch",
+    "post",
+    "put",
+    "request",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "JSONDecodeError":
+        return errors.JSONDecodeError
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

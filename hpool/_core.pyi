@@ -1,0 +1,669 @@
+"""hpool._core: what the C half offers. Documentation is in the docstrings."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
+from contextvars import ContextVar
+from datetime import timedelta
+from os import PathLike
+from types import TracebackType
+from typing import (
+    Any,
+    Final,
+    Literal,
+    Protocol,
+    TypeAlias,
+    final,
+    overload,
+)
+
+from typing_extensions import Buffer, Self, TypeVar, disjoint_base
+
+from ._records import ConnectionInfo, Request, Timings
+from ._stats import Stats
+from .config import TLS, Limits, Timeout
+
+_T = TypeVar("_T")
+
+class _SupportsRead(Protocol):
+    def read(self, size: int, /) -> bytes | str: ...
+
+_Text: TypeAlias = str | bytes
+_HeadersIn: TypeAlias = (
+    Mapping[str, _Text | None]
+    | Mapping[bytes, _Text | None]
+    | Mapping[_Text, _Text | None]
+    | Iterable[tuple[_Text, _Text | None]]
+)
+_ParamsIn: TypeAlias = Mapping[Any, Any] | Iterable[tuple[Any, Any]] | _Text
+_DataIn: TypeAlias = (
+    Buffer | str | Mapping[Any, Any] | Iterable[Any] | _SupportsRead
+)
+_ContentIn: TypeAlias = Buffer | str | Iterable[Buffer | str] | _SupportsRead
+# A number, (connect, read), (connect, read, write, pool), a Timeout of ours
+# or of another library, None. Left out: the client's.
+_TimeoutIn: TypeAlias = Any
+_VerifyIn: TypeAlias = bool | str | PathLike[str] | bytes | Any
+_CertIn: TypeAlias = (
+    str | PathLike[str] | tuple[Any, Any] | tuple[Any, Any, Any] | list[Any]
+)
+
+@disjoint_base
+class Client:
+    def __init__(
+        self,
+        *,
+        base_url: str = "",
+        headers: _HeadersIn | None = None,
+        params: _ParamsIn | None = None,
+        timeout: _TimeoutIn = ...,
+        limits: Limits | None = None,
+        verify: _VerifyIn = True,
+        cert: _CertIn | None = None,
+        tls: TLS | None = None,
+        trust_env: bool = True,
+        decompress: bool = True,
+        max_size: int | None = None,
+        max_decoded_size: int | None = None,
+        default_encoding: str | Callable[[bytes], str] = "utf-8",
+        dns_ttl: float | None = 10.0,
+        max_header_bytes: int = 1048576,
+        raise_for_status: bool = False,
+        leak_warnings: bool = True,
+        stream: bool = ...,
+    ) -> None: ...
+    def get(
+        self,
+        url: str,
+        params: _ParamsIn | None = None,
+        *,
+        data: _DataIn | None = None,
+        json: Any = None,
+        headers: _HeadersIn | None = None,
+        content: _ContentIn | None = None,
+        timeout: _TimeoutIn = ...,
+        stream: bool | None = None,
+        verify: _VerifyIn | None = None,
+        cert: _CertIn | None = None,
+        tls: TLS | None = None,
+        cancel: CancelToken | None = None,
+        idempotent: bool | None = None,
+        decompress: bool | None = None,
+    ) -> Response: ...
+    def options(
+        self,
+        url: str,
+        params: _ParamsIn | None = None,
+        *,
+        data: _DataIn | None = None,
+        json: Any = None,
+        headers: _HeadersIn | None = None,
+        content: _ContentIn | None = None,
+        timeout: _TimeoutIn = ...,
+        stream: bool | None = None,
+        verify: _VerifyIn | None = None,
+        cert: _CertIn | None = None,
+        tls: TLS | None = None,
+        cancel: CancelToken | None = None,
+        idempotent: bool | None = None,
+        decompress: bool | None = None,
+    ) -> Response: ...
+    def head(
+        self,
+        url: str,
+        params: _ParamsIn | None = None,
+        *,
+        data: _DataIn | None = None,
+        json: Any = None,
+        headers: _HeadersIn | None = None,
+        content: _ContentIn | None = None,
+        timeout: _TimeoutIn = ...,
+        stream: bool | None = None,
+        verify: _VerifyIn | None = None,
+        cert: _CertIn | None = None,
+        tls: TLS | None = None,
+        cancel: CancelToken | None = None,
+        idempotent: bool | None = None,
+        decompress: bool | None = None,
+    ) -> Response: ...
+    def post(
+        self,
+        url: str,
+        data: _DataIn | None = None,
+        json: Any = None,
+        *,
+        params: _ParamsIn | None = None,
+        headers: _HeadersIn | None = None,
+        content: _ContentIn | None = None,
+        timeout: _TimeoutIn = ...,
+        stream: bool | None = None,
+        verify: _VerifyIn | None = None,
+        cert: _CertIn | None = None,
+        tls: TLS | None = None,
+        cancel: CancelToken | None = None,
+        idempotent: bool | None = None,
+        decompress: bool | None = None,
+    ) -> Response: ...
+    def put(
+        self,
+        url: str,
+        data: _DataIn | None = None,
+        *,
+        params: _ParamsIn | None = None,
+        json: Any = None,
+        headers: _HeadersIn | None = None,
+        content: _ContentIn | None = None,
+        timeout: _TimeoutIn = ...,
+        stream: bool | None = None,
+        verify: _VerifyIn | None = None,
+        cert: _CertIn | None = None,
+        tls: TLS | None = None,
+        cancel: CancelToken | None = None,
+        idempotent: bool | None = None,
+        decompress: bool | None = None,
+    ) -> Response: ...
+    def patch(
+        self,
+        url: str,
+        data: _DataIn | None = None,
+        *,
+        params: _ParamsIn | None = None,
+        json: Any = None,
+        headers: _HeadersIn | None = None,
+        content: _ContentIn | None = None,
+        timeout: _TimeoutIn = ...,
+        stream: bool | None = None,
+        verify: _VerifyIn | None = None,
+        cert: _CertIn | None = None,
+        tls: TLS | None = None,
+        cancel: CancelToken | None = None,
+        idempotent: bool | None = None,
+        decompress: bool | None = None,
+    ) -> Response: ...
+    def delete(
+        self,
+        url: str,
+        params: _ParamsIn | None = None,
+        *,
+        data: _DataIn | None = None,
+        json: Any = None,
+        headers: _HeadersIn | None = None,
+        content: _ContentIn | None = None,
+        timeout: _TimeoutIn = ...,
+        stream: bool | None = None,
+        verify: _VerifyIn | None = None,
+        cert: _CertIn | None = None,
+        tls: TLS | None = None,
+        cancel: CancelToken | None = None,
+        idempotent: bool | None = None,
+        decompress: bool | None = None,
+    ) -> Response: ...
+    def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        params: _ParamsIn | None = None,
+        data: _DataIn | None = None,
+        json: Any = None,
+        headers: _HeadersIn | None = None,
+        content: _ContentIn | None = None,
+        timeout: _TimeoutIn = ...,
+        stream: bool | None = None,
+        verify: _VerifyIn | None = None,
+        cert: _CertIn | None = None,
+        tls: TLS | None = None,
+        cancel: CancelToken | None = None,
+        idempotent: bool | None = None,
+        decompress: bool | None = None,
+    ) -> Response: ...
+    def stream(
+        self,
+        method: str,
+        url: str,
+        *,
+        params: _ParamsIn | None = None,
+        data: _DataIn | None = None,
+        json: Any = None,
+        headers: _HeadersIn | None = None,
+        content: _ContentIn | None = None,
+        timeout: _TimeoutIn = ...,
+        verify: _VerifyIn | None = None,
+        cert: _CertIn | None = None,
+        tls: TLS | None = None,
+        cancel: CancelToken | None = None,
+        idempotent: bool | None = None,
+        decompress: bool | None = None,
+    ) -> Response: ...
+    def stats(self) -> Stats: ...
+    def close_idle(self, host: str | None = None) -> int: ...
+    def close(self) -> None: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        traceback: TracebackType | None,
+        /,
+    ) -> None: ...
+    def __getstate__(self) -> tuple[dict[str, Any], dict[str, Any] | None]: ...
+    def __setstate__(
+        self, state: tuple[dict[str, Any], dict[str, Any] | None], /
+    ) -> None: ...
+    @property
+    def headers(self) -> MutableMapping[str, str]: ...
+    @headers.setter
+    def headers(self, value: _HeadersIn | None) -> None: ...
+    @property
+    def params(self) -> Any: ...
+    @params.setter
+    def params(self, value: _ParamsIn | None) -> None: ...
+    @property
+    def timeout(self) -> Timeout: ...
+    @timeout.setter
+    def timeout(self, value: _TimeoutIn) -> None: ...
+    @property
+    def base_url(self) -> str: ...
+    @property
+    def limits(self) -> Limits: ...
+    @property
+    def closed(self) -> bool: ...
+    @property
+    def is_closed(self) -> bool: ...
+    @property
+    def verify(self) -> Any: ...
+    @property
+    def cert(self) -> Any: ...
+    @property
+    def tls(self) -> TLS | None: ...
+    @property
+    def default_encoding(self) -> str | Callable[[bytes], str]: ...
+    @property
+    def trust_env(self) -> bool: ...
+
+class Session(Client): ...
+
+@final
+class Response:
+    def __new__(
+        cls,
+        status: int,
+        headers: _HeadersIn | None = None,
+        content: Buffer | str | None = b"",
+        *,
+        url: str = "",
+        method: str = "GET",
+        request: Any = None,
+        reason: str = "",
+        http_version: str = "HTTP/1.1",
+        encoding: str | None = None,
+        elapsed: timedelta | None = None,
+        history: Iterable[Response] | None = None,
+    ) -> Self: ...
+    @property
+    def status_code(self) -> int: ...
+    @property
+    def status(self) -> int: ...
+    @property
+    def reason(self) -> str: ...
+    @property
+    def reason_phrase(self) -> str: ...
+    @property
+    def ok(self) -> bool: ...
+    @property
+    def is_success(self) -> bool: ...
+    @property
+    def is_error(self) -> bool: ...
+    @property
+    def is_client_error(self) -> bool: ...
+    @property
+    def is_server_error(self) -> bool: ...
+    @property
+    def is_informational(self) -> bool: ...
+    @property
+    def is_redirect(self) -> bool: ...
+    @property
+    def is_permanent_redirect(self) -> bool: ...
+    @property
+    def url(self) -> str: ...
+    @property
+    def headers(self) -> Headers: ...
+    @property
+    def request(self) -> Request: ...
+    @property
+    def history(self) -> list[Response]: ...
+    @property
+    def elapsed(self) -> timedelta: ...
+    @property
+    def encoding(self) -> str: ...
+    @encoding.setter
+    def encoding(self, value: str | None) -> None: ...
+    @property
+    def apparent_encoding(self) -> str: ...
+    @property
+    def charset(self) -> str | None: ...
+    @property
+    def http_version(self) -> str: ...
+    @property
+    def version(self) -> int: ...
+    @property
+    def content(self) -> bytes: ...
+    @property
+    def text(self) -> str: ...
+    @property
+    def links(self) -> dict[str, dict[str, str]]: ...
+    @property
+    def timings(self) -> Timings: ...
+    @property
+    def connection(self) -> ConnectionInfo: ...
+    @property
+    def trailers(self) -> Headers: ...
+    @property
+    def closed(self) -> bool: ...
+    @property
+    def raw(self) -> _RawBody: ...
+    def read(self, size: int | None = -1, /) -> bytes: ...
+    def read1(self, size: int | None = -1, /) -> bytes: ...
+    def readinto(self, buffer: Buffer, /) -> int: ...
+    def readline(self, size: int | None = -1, /) -> bytes: ...
+    def readlines(self) -> list[bytes]: ...
+    def readable(self) -> Literal[True]: ...
+    def writable(self) -> Literal[False]: ...
+    def seekable(self) -> Literal[False]: ...
+    def isatty(self) -> Literal[False]: ...
+    def flush(self) -> None: ...
+    @overload
+    def iter_content(
+        self,
+        chunk_size: int | None = 65536,
+        decode_unicode: Literal[False] = False,
+    ) -> Iterator[bytes]: ...
+    @overload
+    def iter_content(
+        self, chunk_size: int | None, decode_unicode: Literal[True]
+    ) -> Iterator[str]: ...
+    @overload
+    def iter_content(
+        self, chunk_size: int | None = 65536, *, decode_unicode: Literal[True]
+    ) -> Iterator[str]: ...
+    def iter_bytes(self, chunk_size: int | None = None) -> Iterator[bytes]: ...
+    def iter_raw(self, chunk_size: int | None = None) -> Iterator[bytes]: ...
+    def iter_text(self, chunk_size: int | None = None) -> Iterator[str]: ...
+    @overload
+    def iter_lines(
+        self,
+        chunk_size: int | None = None,
+        decode_unicode: Literal[False] = False,
+        delimiter: _Text | None = None,
+    ) -> Iterator[bytes]: ...
+    @overload
+    def iter_lines(
+        self,
+        chunk_size: int | None = None,
+        *,
+        decode_unicode: Literal[True],
+        delimiter: _Text | None = None,
+    ) -> Iterator[str]: ...
+    def iter_text_lines(self) -> Iterator[str]: ...
+    def json(self, **kwargs: Any) -> Any: ...
+    def raise_for_status(self) -> Self: ...
+    def close(self) -> None: ...
+    def release_conn(self) -> None: ...
+    def upgraded(self) -> Upgraded: ...
+    def __iter__(self) -> Self: ...
+    def __next__(self) -> bytes: ...
+    def __bool__(self) -> bool: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        traceback: TracebackType | None,
+        /,
+    ) -> None: ...
+
+# Not in the module: what Response.raw is.
+class _RawBody:
+    decode_content: bool
+    @property
+    def headers(self) -> Headers: ...
+    @property
+    def status(self) -> int: ...
+    @property
+    def reason(self) -> str: ...
+    @property
+    def version(self) -> int: ...
+    @property
+    def closed(self) -> bool: ...
+    def read(
+        self, amt: int | None = None, decode_content: bool | None = None
+    ) -> bytes: ...
+    def read1(
+        self, amt: int | None = None, decode_content: bool | None = None
+    ) -> bytes: ...
+    def readinto(self, buffer: Buffer, /) -> int: ...
+    def stream(
+        self, amt: int | None = 65536, decode_content: bool | None = None
+    ) -> Iterator[bytes]: ...
+    def close(self) -> None: ...
+    def release_conn(self) -> None: ...
+    def readable(self) -> Literal[True]: ...
+    def writable(self) -> Literal[False]: ...
+    def seekable(self) -> Literal[False]: ...
+    def isatty(self) -> Literal[False]: ...
+    def flush(self) -> None: ...
+
+@final
+class Headers(Mapping[str, str]):
+    def __new__(cls, headers: _HeadersIn | None = None) -> Self: ...
+    def __getitem__(self, name: _Text, /) -> str: ...
+    def __iter__(self) -> Iterator[str]: ...
+    def __len__(self) -> int: ...
+    def __contains__(self, name: object, /) -> bool: ...
+    __hash__: None  # type: ignore[assignment]
+    @overload
+    def get(self, name: _Text, default: None = None) -> str | None: ...
+    @overload
+    def get(self, name: _Text, default: _T) -> str | _T: ...
+    @property
+    def raw(self) -> list[tuple[bytes, bytes]]: ...
+    def get_list(self, name: _Text, /) -> list[str]: ...
+    def getlist(self, name: _Text, /) -> list[str]: ...
+    def get_all(self, name: _Text, /) -> list[str]: ...
+    def multi_items(self) -> list[tuple[str, str]]: ...
+    def copy(self) -> Self: ...
+
+@final
+class CancelToken:
+    def __new__(cls) -> Self: ...
+    def cancel(self) -> None: ...
+    @property
+    def cancelled(self) -> bool: ...
+
+@final
+class Upgraded:
+    def recv(self, size: int = 65536, /) -> bytes: ...
+    def recv_into(self, buffer: Buffer, /) -> int: ...
+    def sendall(self, data: Buffer, /) -> None: ...
+    def shutdown(self) -> None: ...
+    def fileno(self) -> int: ...
+    def settimeout(self, seconds: float | None, /) -> None: ...
+    def gettimeout(self) -> float | None: ...
+    def close(self) -> None: ...
+    @property
+    def closed(self) -> bool: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        traceback: TracebackType | None,
+        /,
+    ) -> None: ...
+
+def get(
+    url: str,
+    params: _ParamsIn | None = None,
+    *,
+    data: _DataIn | None = None,
+    json: Any = None,
+    headers: _HeadersIn | None = None,
+    content: _ContentIn | None = None,
+    timeout: _TimeoutIn = ...,
+    stream: bool | None = None,
+    verify: _VerifyIn | None = None,
+    cert: _CertIn | None = None,
+    tls: TLS | None = None,
+    cancel: CancelToken | None = None,
+    idempotent: bool | None = None,
+    decompress: bool | None = None,
+) -> Response: ...
+def options(
+    url: str,
+    params: _ParamsIn | None = None,
+    *,
+    data: _DataIn | None = None,
+    json: Any = None,
+    headers: _HeadersIn | None = None,
+    content: _ContentIn | None = None,
+    timeout: _TimeoutIn = ...,
+    stream: bool | None = None,
+    verify: _VerifyIn | None = None,
+    cert: _CertIn | None = None,
+    tls: TLS | None = None,
+    cancel: CancelToken | None = None,
+    idempotent: bool | None = None,
+    decompress: bool | None = None,
+) -> Response: ...
+def head(
+    url: str,
+    params: _ParamsIn | None = None,
+    *,
+    data: _DataIn | None = None,
+    json: Any = None,
+    headers: _HeadersIn | None = None,
+    content: _ContentIn | None = None,
+    timeout: _TimeoutIn = ...,
+    stream: bool | None = None,
+    verify: _VerifyIn | None = None,
+    cert: _CertIn | None = None,
+    tls: TLS | None = None,
+    cancel: CancelToken | None = None,
+    idempotent: bool | None = None,
+    decompress: bool | None = None,
+) -> Response: ...
+def post(
+    url: str,
+    data: _DataIn | None = None,
+    json: Any = None,
+    *,
+    params: _ParamsIn | None = None,
+    headers: _HeadersIn | None = None,
+    content: _ContentIn | None = None,
+    timeout: _TimeoutIn = ...,
+    stream: bool | None = None,
+    verify: _VerifyIn | None = None,
+    cert: _CertIn | None = None,
+    tls: TLS | None = None,
+    cancel: CancelToken | None = None,
+    idempotent: bool | None = None,
+    decompress: bool | None = None,
+) -> Response: ...
+def put(
+    url: str,
+    data: _DataIn | None = None,
+    *,
+    params: _ParamsIn | None = None,
+    json: Any = None,
+    headers: _HeadersIn | None = None,
+    content: _ContentIn | None = None,
+    timeout: _TimeoutIn = ...,
+    stream: bool | None = None,
+    verify: _VerifyIn | None = None,
+    cert: _CertIn | None = None,
+    tls: TLS | None = None,
+    cancel: CancelToken | None = None,
+    idempotent: bool | None = None,
+    decompress: bool | None = None,
+) -> Response: ...
+def patch(
+    url: str,
+    data: _DataIn | None = None,
+    *,
+    params: _ParamsIn | None = None,
+    json: Any = None,
+    headers: _HeadersIn | None = None,
+    content: _ContentIn | None = None,
+    timeout: _TimeoutIn = ...,
+    stream: bool | None = None,
+    verify: _VerifyIn | None = None,
+    cert: _CertIn | None = None,
+    tls: TLS | None = None,
+    cancel: CancelToken | None = None,
+    idempotent: bool | None = None,
+    decompress: bool | None = None,
+) -> Response: ...
+def delete(
+    url: str,
+    params: _ParamsIn | None = None,
+    *,
+    data: _DataIn | None = None,
+    json: Any = None,
+    headers: _HeadersIn | None = None,
+    content: _ContentIn | None = None,
+    timeout: _TimeoutIn = ...,
+    stream: bool | None = None,
+    verify: _VerifyIn | None = None,
+    cert: _CertIn | None = None,
+    tls: TLS | None = None,
+    cancel: CancelToken | None = None,
+    idempotent: bool | None = None,
+    decompress: bool | None = None,
+) -> Response: ...
+def request(
+    method: str,
+    url: str,
+    *,
+    params: _ParamsIn | None = None,
+    data: _DataIn | None = None,
+    json: Any = None,
+    headers: _HeadersIn | None = None,
+    content: _ContentIn | None = None,
+    timeout: _TimeoutIn = ...,
+    stream: bool | None = None,
+    verify: _VerifyIn | None = None,
+    cert: _CertIn | None = None,
+    tls: TLS | None = None,
+    cancel: CancelToken | None = None,
+    idempotent: bool | None = None,
+    decompress: bool | None = None,
+) -> Response: ...
+def configure(
+    *,
+    base_url: str = "",
+    headers: _HeadersIn | None = None,
+    params: _ParamsIn | None = None,
+    timeout: _TimeoutIn = ...,
+    limits: Limits | None = None,
+    verify: _VerifyIn = True,
+    cert: _CertIn | None = None,
+    tls: TLS | None = None,
+    trust_env: bool = True,
+    decompress: bool = True,
+    max_size: int | None = None,
+    max_decoded_size: int | None = None,
+    default_encoding: str | Callable[[bytes], str] = "utf-8",
+    dns_ttl: float | None = 10.0,
+    max_header_bytes: int = 1048576,
+    raise_for_status: bool = False,
+    leak_warnings: bool = True,
+    stream: bool = False,
+) -> None: ...
+def _accept_encoding() -> str: ...
+def _lookups() -> int: ...
+def _clock() -> int: ...
+def _forked() -> None: ...
+def _shutdown() -> None: ...
+
+_deadline_var: Final[ContextVar[int]]
+_close_reasons: Final[tuple[str, ...]]
+_phases: Final[tuple[str, ...]]
+_replay_reasons: Final[tuple[str, ...]]

@@ -1,0 +1,260 @@
+"""What a Response does in Python: text, lines, JSON, links, pickling."""
+
+from __future__ import annotations
+
+import codecs
+
+from ._redact import url_for_text
+from .errors import HTTPError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    from ._core import Response
+
+# ---- text --------------------------------------------------------------------
+
+
+def charset(content_type: str) -> str | None:
+    """The charset parameter of a Content-Type, None without one."""
+    for parameter in content_type.split(";")[1:]:
+        name, _, value = parameter.partition("=")
+        if name.strip().lower() == "charset":
+            return value.strip().strip("'\"").strip() or None
+    return None
+
+
+def decode(content: bytes, encoding: str) -> str:
+    """`content` as text. Never fails: bytes that do not fit become U+FFFD, an
+    encoding nobody knows counts as UTF-8."""
+    try:
+        return content.decode(encoding, "replace")
+    except (LookupError, ValueError):
+        return content.decode("utf-8", "replace")
+
+
+def _decoder(response: Response) -> codecs.IncrementalDecoder:
+    encoding = response.encoding or "utf-8"
+    try:
+        b"a".decode(encoding, "replace")  # refuses codecs that make no text
+        return codecs.getincrementaldecoder(encoding)("replace")
+    except (LookupError, ValueError):
+        return codecs.getincrementaldecoder("utf-8")("replace")
+
+
+def iter_text(
+    response: Response, chunk_size: int | None = None
+) -> Iterator[str]:
+    """The body decoded, as it arrives (or in pieces of `chunk_size` bytes).
+    A character that is cut by a piece's end comes with the next one."""
+    decoder = _decoder(response)
+    for piece in response.iter_bytes(chunk_size):
+        text = decoder.decode(piece)
+        if text:
+            yield text
+    text = decoder.decode(b"", True)
+    if text:
+        yield text
+
+
+# ---- lines -------------------------------------------------------------------
+
+
+def iter_lines(
+    response: Response,
+    chunk_size: int | None = None,
+    decode_unicode: bool = False,
+    delimiter: bytes | str | None = None,
+) -> Iterator[bytes] | Iterator[str]:
+    """The body's lines without their ends, as soon as they are complete.
+
+    bytes as in requests, str with `decode_unicode`. Ends are LF, CR LF and CR
+    (for str all that `str.splitlines` knows), or `delimiter` alone. Nothing
+    is lost or doubled where a piece ends between CR and LF. A `chunk_size`
+    would only delay them and has no effect.
+    """
+    if decode_unicode:
+        return _lines(iter_text(response), "", delimiter)
+    return _lines(response.iter_bytes(), b"", delimiter)
+
+
+def iter_text_lines(response: Response) -> Iterator[str]:
+    """httpx's iter_lines: the body's lines as str."""
+    return _lines(iter_text(response), "", None)
+
+
+def _lines(pieces: Iterator[Any], empty: Any, delimiter: Any) -> Iterator[Any]:
+    if delimiter:
+        return _split_at(pieces, _like(empty, delimiter))
+    return _split_lines(pieces, empty)
+
+
+def _like(empty: Any, mark: Any) -> Any:
+    """`mark` as str or bytes, whichever `empty` is."""
+    if isinstance(mark, type(empty)):
+        return mark
+    return mark.encode() if isinstance(mark, str) else mark.decode()
+
+
+# Below, pieces are joined only when one of them ends a line: joining at each
+# would make a long line cost its square.
+
+
+def _split_at(pieces: Iterator[Any], mark: Any) -> Iterator[Any]:
+    empty = mark[:0]
+    held, tail = [], empty  # tail: as much as a cut mark may begin with
+    for piece in pieces:
+        held.append(piece)
+        tail += piece
+        if mark in tail:
+            *lines, rest = empty.join(held).split(mark)
+            yield from lines
+            held, tail = [rest], rest
+        tail = tail[max(0, len(tail) - len(mark) + 1) :]
+    rest = empty.join(held)
+    if rest:
+        yield rest
+
+
+def _split_lines(pieces: Iterator[Any], empty: Any) -> Iterator[Any]:
+    cr = _like(empty, "\r")
+    held: list[Any] = []
+    for piece in filter(None, pieces):
+        goes_on = not held or not held[-1].endswith(cr)
+        held.append(piece)
+        if goes_on and piece.splitlines() == [piece]:
+            continue
+        lines, rest = _whole_lines(empty.join(held), cr)
+        yield from lines
+        held = [rest] if rest else []
+    yield from empty.join(held).splitlines()
+
+
+def _whole_lines(text: Any, cr: Any) -> tuple[list[Any], Any]:
+    """(the lines that are complete, the rest). A CR at the end may be the
+    first half of CR LF, so its line is not complete."""
+    last = text.splitlines(keepends=True)[-1]
+    is_open = last.endswith(cr) or last.splitlines() == [last]
+    end = len(text) - len(last) if is_open else len(text)
+    return text[:end].splitlines(), text[end:]
+
+
+# ---- JSON, errors, links -----------------------------------------------------
+
+
+def loads(response: Response, **kw: Any) -> Any:
+    """The body as JSON; `kw` goes to json.loads. JSONDecodeError."""
+    import json
+
+    from ._jsonerror import JSONDecodeError
+
+    content = response.content
+    try:
+        try:
+            return json.loads(content, **kw)
+        except UnicodeDecodeError:
+            # JSON is UTF-8, -16 or -32; a charset that says otherwise is
+            # believed once the bytes are none of these.
+            return json.loads(response.text, **kw)
+    except json.JSONDecodeError as exc:
+        raise JSONDecodeError(
+            exc.msg, exc.doc, exc.pos, response=response
+        ) from None
+
+
+def status_error(response: Response) -> HTTPError:
+    """What raise_for_status() raises: "404 Client Error: Not Found for url:
+    https://a.test/x" (the query's values are not shown)."""
+    status = response.status_code
+    kinds = {3: "Redirect", 4: "Client Error", 5: "Server Error"}
+    kind = kinds.get(status // 100, "Unexpected Status")
+    reason = f": {response.reason[:80]}" if response.reason else ""
+    url = url_for_text(response.url)
+    return HTTPError(
+        f"{status} {kind}{reason} for url: {url}",
+        request=response.request,
+        response=response,
+    )
+
+
+def parse_links(value: str) -> dict[str, dict[str, str]]:
+    """A Link header as {rel, or the URL without one: {"url": ..., ...}}."""
+    links: dict[str, dict[str, str]] = {}
+    for url, parameters in _link_values(value):
+        link = {"url": url}
+        for parameter in _split_outside(parameters, ";"):
+            name, equals, text = parameter.partition("=")
+            if equals:
+                link[name.strip().lower()] = text.strip().strip("'\"")
+        links[link.get("rel") or url] = link
+    return links
+
+
+def _link_values(value: str) -> Iterator[tuple[str, str]]:
+    """(URL, the rest) of each link. A URL may hold commas and semicolons."""
+    rest = value
+    while True:
+        _, opening, rest = rest.partition("<")
+        url, closing, rest = rest.partition(">")
+        if not opening or not closing:
+            return
+        parameters = next(iter(_split_outside(rest, ",")), "")
+        rest = rest[len(parameters) :]
+        yield url.strip(), parameters
+
+
+def _split_outside(text: str, mark: str) -> Iterator[str]:
+    """Splits at `mark` where it is not within double quotes."""
+    quoted = False
+    start = 0
+    for at, char in enumerate(text):
+        if char == '"':
+            quoted = not quoted
+        elif char == mark and not quoted:
+            yield text[start:at]
+            start = at + 1
+    yield text[start:]
+
+
+# ---- pickling ----------------------------------------------------------------
+
+# What comes back, next to status, headers and content.
+_KEPT = (
+    "reason",
+    "url",
+    "request",
+    "http_version",
+    "encoding",
+    "elapsed",
+    "history",
+)
+
+
+def reduce(response: Response) -> tuple[Any, ...]:
+    """For Response.__reduce__: only a response whose body has been read can
+    go to another process; the connection stays behind. TypeError otherwise:
+    a pickle must not wait for the network."""
+    timings = response.timings
+    if timings.started is not None and timings.ended is None:
+        raise TypeError(
+            "a response whose body has not been read cannot be pickled; use "
+            "its content first"
+        )
+    fields = {name: getattr(response, name) for name in _KEPT}
+    headers = list(response.headers.multi_items())
+    state = (response.status_code, headers, response.content, fields)
+    return rebuild, state
+
+
+def rebuild(
+    status: int,
+    headers: list[tuple[str, str]],
+    content: bytes,
+    fields: dict[str, Any],
+) -> Response:
+    """The read response that `reduce` took apart."""
+    from ._core import Response
+
+    return Response(status, headers=headers, content=content, **fields)

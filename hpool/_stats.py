@@ -1,0 +1,264 @@
+"""`client.stats()`: what the pool holds now and has counted so far."""
+
+from __future__ import annotations
+
+from ._frozen import Frozen
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from typing import Any
+
+
+class Counts(dict[str, int]):
+    """How often, by name. All names are there, most with 0; only the others
+    are shown."""
+
+    __slots__ = ()
+
+    def nonzero(self) -> dict[str, int]:
+        """What has been counted at least once, the most frequent first."""
+        seen = [(name, n) for name, n in self.items() if n]
+        return dict(sorted(seen, key=lambda item: -item[1]))
+
+    def __repr__(self) -> str:
+        return repr(self.nonzero())
+
+
+class Gauges(Frozen):
+    """Connections by what they do, and requests that wait for one."""
+
+    __slots__ = ("idle", "in_use", "dialing", "draining", "waiting")
+
+    idle: int
+    in_use: int
+    dialing: int
+    draining: int
+    waiting: int
+
+    def __init__(
+        self, idle: int, in_use: int, dialing: int, draining: int, waiting: int
+    ) -> None:
+        self._fill({
+            "idle": idle,
+            "in_use": in_use,
+            "dialing": dialing,
+            "draining": draining,
+            "waiting": waiting,
+        })
+
+
+class HostStats(Frozen):
+    """One host of the pool, or all of them together (key "").
+
+    Now: `idle in_use dialing draining` connections, `open` of them in all,
+    `waiting` requests; `peak` has the highest values so far.
+    Counted: `requests dials reuses lookups handshakes resumed drains waits
+    leaked`, `wait_seconds` spent waiting; `timeouts` by phase, `closes` and
+    `replays` by reason. In all since the client was made; for a host since
+    it last was without any connection or waiter, when it is forgotten.
+    """
+
+    __slots__ = (
+        "key",
+        "now",
+        "peak",
+        "requests",
+        "dials",
+        "reuses",
+        "lookups",
+        "handshakes",
+        "resumed",
+        "drains",
+        "waits",
+        "wait_seconds",
+        "leaked",
+        "timeouts",
+        "closes",
+        "replays",
+    )
+
+    key: str
+    now: Gauges
+    peak: Gauges
+    requests: int
+    dials: int
+    reuses: int
+    lookups: int
+    handshakes: int
+    resumed: int
+    drains: int
+    waits: int
+    wait_seconds: float
+    leaked: int
+    timeouts: Counts
+    closes: Counts
+    replays: Counts
+
+    def __init__(self, **fields: Any) -> None:
+        self._fill(fields)
+
+    @property
+    def idle(self) -> int:
+        return self.now.idle
+
+    @property
+    def in_use(self) -> int:
+        return self.now.in_use
+
+    @property
+    def dialing(self) -> int:
+        return self.now.dialing
+
+    @property
+    def draining(self) -> int:
+        return self.now.draining
+
+    @property
+    def waiting(self) -> int:
+        return self.now.waiting
+
+    @property
+    def open(self) -> int:
+        """Connections in all, those being made included."""
+        now = self.now
+        return now.idle + now.in_use + now.dialing + now.draining
+
+    @property
+    def name(self) -> str:
+        """The key as a person writes it: "http://example.com:80"."""
+        return _name(self.key)
+
+    def __hash__(self) -> int:
+        return hash((self.key, self.requests))
+
+    def __str__(self) -> str:
+        return "\n".join(_table([self]))
+
+
+class Stats(Frozen):
+    """A snapshot: `total`, and `hosts` by key. `str()` is a table.
+
+    The sums agree: the total is the sum of the hosts and of what hosts that
+    are gone had counted.
+    """
+
+    __slots__ = ("total", "hosts")
+
+    total: HostStats
+    hosts: dict[str, HostStats]
+
+    def __init__(self, total: HostStats, hosts: dict[str, HostStats]) -> None:
+        self._fill({"total": total, "hosts": hosts})
+
+    def __hash__(self) -> int:
+        return hash(self.total)
+
+    def __str__(self) -> str:
+        return "\n".join(_table([*self.hosts.values(), self.total]))
+
+
+# ---- from the core -----------------------------------------------------------
+
+_PLAIN = HostStats.__slots__[3:13]  # requests ... leaked, in the core's order
+
+
+def make_stats(
+    total: tuple[Any, ...], hosts: Iterable[tuple[Any, ...]]
+) -> Stats:
+    """From the core's tuples: (key, gauges, peaks, requests, dials, reuses,
+    lookups, handshakes, resumed, drains, waits, wait_seconds, leaked,
+    timeouts by phase, closes by reason, replays by reason)."""
+    from . import _core
+
+    names = (_core._phases, _core._close_reasons, _core._replay_reasons)
+    rows = [_host_stats(row, names) for row in hosts]
+    return Stats(_host_stats(total, names), {row.key: row for row in rows})
+
+
+def _host_stats(
+    row: tuple[Any, ...], names: tuple[tuple[str, ...], ...]
+) -> HostStats:
+    key, now, peak, *plain = row[:13]
+    phases, closes, replays = names
+    return HostStats(
+        key=key,
+        now=Gauges(*now),
+        peak=Gauges(*peak),
+        timeouts=_counts(phases, row[13]),
+        closes=_counts(closes, row[14]),
+        replays=_counts(replays, row[15]),
+        **dict(zip(_PLAIN, plain)),
+    )
+
+
+def _counts(names: Iterable[str], values: Iterable[int]) -> Counts:
+    # The first name of each list stands for "none", and nothing counts it.
+    named = list(zip(names, values))[1:]
+    return Counts(named)
+
+
+# ---- the table ---------------------------------------------------------------
+
+_NAME = 24
+_COLUMNS = (
+    ("idle", 5, "idle"),
+    ("in_use", 5, "used"),
+    ("dialing", 5, "dial"),
+    ("draining", 6, "drain"),
+    ("waiting", 5, "wait"),
+    ("requests", 10, "requests"),
+    ("dials", 7, "dials"),
+    ("reuses", 9, "reuses"),
+)
+
+
+def _table(rows: list[HostStats]) -> Iterator[str]:
+    """80 columns wide at most, unless the counts are huge."""
+    heads = "".join(f" {head:>{w - 1}}" for _, w, head in _COLUMNS)
+    yield f"{'host':<{_NAME}}{heads}"
+    for row in rows:
+        cells = "".join(
+            f" {getattr(row, field):>{w - 1}}" for field, w, _ in _COLUMNS
+        )
+        yield f"{_fit(row.name):<{_NAME}}{cells}"
+    yield from _notes(rows[-1])
+
+
+def _notes(row: HostStats) -> Iterator[str]:
+    """What has happened besides, of the last row."""
+    for title, counts in (
+        ("closed", row.closes),
+        ("timeouts", row.timeouts),
+        ("sent again", row.replays),
+    ):
+        shown = counts.nonzero()
+        if shown:
+            listed = (f"{name} {n}" for name, n in shown.items())
+            yield from _wrapped(f"{title}:", listed)
+    if row.waits:
+        yield f"waited: {row.waits} requests, {row.wait_seconds:.3f} s in all"
+    if row.leaked:
+        yield f"leaked: {row.leaked} responses neither read nor closed"
+
+
+def _wrapped(line: str, words: Iterable[str]) -> Iterator[str]:
+    comma = ""
+    for word in words:
+        if len(line) + len(f"{comma} {word},") > 79:
+            yield line + comma
+            line, comma = "   ", ""
+        line += f"{comma} {word}"
+        comma = ","
+    yield line
+
+
+def _name(key: str) -> str:
+    if not key:
+        return "total"
+    proxy, scheme, host, *_ = [*key.split("|"), "", ""]
+    return f"{scheme}://{host}" + (f" via {proxy}" if proxy else "")
+
+
+def _fit(name: str) -> str:
+    return name if len(name) < _NAME else name[: _NAME - 4] + "..."

@@ -1,0 +1,84 @@
+"""The errors under the names requests gives them.
+
+All of `hpool.errors`, and `Timeout`, which is the base of the timeout errors
+here, as in requests; `hpool.Timeout` is the settings class.
+"""
+
+from __future__ import annotations
+
+from . import errors
+from .errors import *  # noqa: F403
+from .errors import HpoolWarning, TimeoutException
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from ._jsonerror import JSONDecodeError as JSONDecodeError
+
+Timeout = TimeoutException
+RequestsWarning = HpoolWarning
+
+# Without JSONDecodeError, as in errors.
+__all__ = [
+    "BodyTooLarge",
+    "Cancelled",
+    "ChunkedEncodingError",
+    "ClosedError",
+    "ConcurrentUse",
+    "ConnectError",
+    "ConnectTimeout",
+    "ConnectionError",
+    "ContentDecodingError",
+    "DecodingError",
+    "ForkedError",
+    "HTTPError",
+    "HTTPStatusError",
+    "HpoolWarning",
+    "IncompleteRead",
+    "InsecureRequestWarning",
+    "InvalidArgument",
+    "InvalidHeader",
+    "InvalidJSONError",
+    "InvalidMethod",
+    "InvalidProxyURL",
+    "InvalidSchema",
+    "InvalidURL",
+    "LimitsWarning",
+    "LocalProtocolError",
+    "MissingSchema",
+    "NameResolutionError",
+    "NetworkError",
+    "PoolTimeout",
+    "ProtocolError",
+    "ProxyError",
+    "QueueFull",
+    "ReadError",
+    "ReadTimeout",
+    "RemoteProtocolError",
+    "RequestError",
+    "RequestException",
+    "RequestsWarning",
+    "RetryError",
+    "SSLError",
+    "ServerDisconnected",
+    "StreamClosed",
+    "StreamConsumed",
+    "StreamConsumedError",
+    "Timeout",
+    "TimeoutException",
+    "TooManyRedirects",
+    "TotalTimeout",
+    "TransportError",
+    "URLRequired",
+    "UnrewindableBodyError",
+    "UnsupportedProtocol",
+    "WriteError",
+    "WriteTimeout",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "JSONDecodeError":
+        return errors.JSONDecodeError
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
