@@ -1,0 +1,58 @@
+"""Servers for the tests. Each stands in tests/server/."""
+
+from contextlib import ExitStack
+
+import pytest
+
+from tests.server.authority import Authority
+from tests.server.cserver import SOURCE, CServer, compile_c
+from tests.server.nginx import Nginx
+from tests.server.scripted import ScriptedServer
+
+
+@pytest.fixture
+def server():
+    """server(script, ...) starts a ScriptedServer that ends with the test."""
+    with ExitStack() as stack:
+        yield lambda *scripts, **how: stack.enter_context(
+            ScriptedServer(*scripts, **how)
+        )
+
+
+@pytest.fixture(scope="session")
+def ca(tmp_path_factory):
+    """A certificate authority: ca.pem (a path), ca.server_context(*names)."""
+    return Authority(tmp_path_factory.mktemp("ca"))
+
+
+@pytest.fixture(scope="session")
+def nginx(tmp_path_factory, ca):
+    """nginx with http_url and https_url, its certificate issued by `ca`."""
+    running = Nginx(tmp_path_factory.mktemp("nginx"), ca.files())
+    yield running
+    running.close()
+
+
+@pytest.fixture(scope="session")
+def cserver_program(tmp_path_factory):
+    """The path of the compiled C server, for those who need options."""
+    return compile_c(SOURCE, tmp_path_factory.mktemp("cserver") / "cserver")
+
+
+@pytest.fixture(scope="session")
+def cserver(cserver_program):
+    """The C server, one for the whole session: url and port."""
+    with CServer(cserver_program) as running:
+        yield running
+
+
+@pytest.fixture
+def new_client():
+    """new_client(setting=...) makes an hpool.Client that ends with the test. It
+    gives up after 10 s of anything, unless told otherwise."""
+    import hpool  # the servers' own tests need no extension
+
+    with ExitStack() as stack:
+        yield lambda **settings: stack.enter_context(
+            hpool.Client(**{"timeout": 10, **settings})
+        )

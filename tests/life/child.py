@@ -1,0 +1,46 @@
+"""Small programs in processes of their own, with warnings as errors."""
+
+import os
+import subprocess
+import sys
+
+import hpool
+
+# The machine's own settings play no part.
+IGNORED = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR")
+
+
+def _environment(more):
+    inherited = {k: v for k, v in os.environ.items() if k not in IGNORED}
+    return inherited | {"PYTHONPATH": f"{hpool.__path__[0]}/.."} | more
+
+
+def start(program, *arguments, **environment):
+    """Starts the program (source text) with these arguments."""
+    return subprocess.Popen(
+        [sys.executable, "-X", "faulthandler", "-W", "error", "-c", program,
+         *map(str, arguments)],
+        env=_environment(environment),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )  # fmt: skip
+
+
+def finish(process, seconds=20):
+    """(exit code, stdout, stderr) of a program that has to end by itself."""
+    try:
+        out, err = process.communicate(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        out, err = process.communicate()
+        raise AssertionError(f"still running after {seconds} s: {out}{err}") from None
+    return process.returncode, out, err
+
+
+def run(program, *arguments, seconds=20, **environment):
+    """What the program printed; it has to end well and say nothing on stderr."""
+    code, out, err = finish(start(program, *arguments, **environment), seconds)
+    assert (code, err) == (0, ""), (code, out, err)
+    return out
