@@ -15,7 +15,7 @@
 
 enum {
     ARENA = ROW_MAX,
-    CUT_EVERYWHERE = 4096,
+    CUT_EVERYWHERE = 32768,
     CUTS_ELSE = 64,
     HEADS_MAX = 1 << 20, /* the exchange's budgets for all heads of a call */
     INTERIM_MAX = 100

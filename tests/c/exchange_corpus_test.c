@@ -7,7 +7,7 @@
 #include "exchange_kit.h"
 
 enum {
-    CUT_EVERYWHERE = 2048,
+    CUT_EVERYWHERE = 32768,
     CUTS_ELSE = 64
 };
 

@@ -37,12 +37,12 @@ http {{
     server {{
         listen 127.0.0.1:{port};
         listen 127.0.0.1:{tls_port} ssl;
-        root {folder}/root;
+        root {folder}/www;
         location = /gzip {{
             gzip on;
             gzip_types text/plain;
             gzip_min_length 1;
-            alias {folder}/root/data;
+            alias {folder}/www/data;
         }}
         location = /id {{ return 200 $http_x_id; }}
     }}
@@ -68,7 +68,7 @@ class Nginx:
 
     def __init__(self, folder, certificate):
         self.folder = Path(folder)
-        self._write_root()
+        self._write_files()
         with ExitStack() as stack:
             plain, self.port = listen()
             secure, self.tls_port = listen()
@@ -80,11 +80,11 @@ class Nginx:
         self.https_url = f"https://127.0.0.1:{self.tls_port}"
         self._check()
 
-    def _write_root(self):
-        root = self.folder / "root"
-        root.mkdir()
+    def _write_files(self):
+        www = self.folder / "www"
+        www.mkdir()
         for name, body in (("small", SMALL), ("data", DATA), ("big", BIG)):
-            (root / name).write_bytes(body)
+            (www / name).write_bytes(body)
 
     def _write_config(self, chain, key):
         user = ""
