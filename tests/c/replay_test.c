@@ -433,6 +433,64 @@ test_write_error_halfway(void)
     CHECK(hp_clock_now() - began < HP_NS_PER_S); /* no 60 s for last words */
 }
 
+/* S58: Go's decision table, as far as it is HTTP/1's, asked of the verdict
+ * itself. A missing host is refused before there is an exchange. */
+static const struct decision {
+    bool reused;
+    const char *method;
+    hp_source source;
+    uint64_t written;
+    hp_replay_reason want;
+} decisions[] = {
+    {false, "POST", {.kind = HP_SOURCE_NONE}, 0, HP_NO_REPLAY},
+    {true, "POST", {.kind = HP_SOURCE_NONE}, 0, HP_REPLAY_NOTHING_WRITTEN},
+    {true,
+     "POST",
+     {.kind = HP_SOURCE_BYTES, .ptr = "x", .len = 1},
+     0,
+     HP_REPLAY_NOTHING_WRITTEN},
+    {true,
+     "POST",
+     {.kind = HP_SOURCE_PRODUCED, .length = 1, .rewindable = true},
+     0,
+     HP_REPLAY_NOTHING_WRITTEN},
+    {true, "POST", {.kind = HP_SOURCE_PRODUCED, .length = 1}, 0, HP_NO_REPLAY},
+    {true, "POST", {.kind = HP_SOURCE_NONE}, 9, HP_NO_REPLAY},
+    {true,
+     "GET",
+     {.kind = HP_SOURCE_NONE},
+     9,
+     HP_REPLAY_LOST_BEFORE_FIRST_BYTE},
+    {false, "GET", {.kind = HP_SOURCE_NONE}, 9, HP_NO_REPLAY},
+};
+
+static void
+decide(const struct decision *d)
+{
+    hp_pconn conn = {.reused = d->reused};
+    kit_init(&k);
+    k.r.method = hp_span_cstr(d->method);
+    k.r.source = d->source;
+    hp_exchange *ex = kit_new(&k);
+    ex->want.conn = &conn;
+    ex->conn_facts.reused = d->reused;
+    ex->send.written = d->written;
+    ex->send.asked = true;
+    CHECK_INT(hp_ex_replay_verdict(ex), d->want);
+    ex->answered = true; /* a byte of the response: never */
+    CHECK_INT(hp_ex_replay_verdict(ex), HP_NO_REPLAY);
+    ex->want.conn = NULL;
+    hp_exchange_free(ex);
+    kit_free(&k);
+}
+
+static void
+test_s58_the_decision_table(void)
+{
+    for (size_t i = 0; i < sizeof decisions / sizeof *decisions; i++)
+        decide(&decisions[i]);
+}
+
 /* The words say why it was not repeated, and how it could be. */
 static void
 test_words(void)
@@ -472,6 +530,7 @@ main(void)
     RUN(test_no_replay_when_over);
     RUN(test_lost_before_100);
     RUN(test_write_error_halfway);
+    RUN(test_s58_the_decision_table);
     RUN(test_words);
     DONE();
 }

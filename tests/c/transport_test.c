@@ -128,7 +128,8 @@ test_handed_over(void)
     teardown();
 }
 
-/* S9, S10 e: closed in the middle, drained by the keeper, used again. */
+/* S9, S10 e: closed in the middle, drained by the keeper, used again. S13: all
+ * of the response is gone while its body is drained; nobody looks at it. */
 static void
 test_drained(void)
 {

@@ -121,6 +121,16 @@ def test_s87_s88_s89_bad_heads(server, new_client, head):
     assert gauges(client) == NOTHING
 
 
+def test_s97_a_space_before_the_colon(server, new_client):
+    """"Foo : bar" is never taken for "Foo". Go stores it under "Foo "; RFC 9112 5.1
+    wants it refused, so that nobody reads it in another way than we do."""
+    s = server([expect(), send(respond(b"", headers=[("Foo ", "bar")])), close()])
+    client = new_client()
+    with pytest.raises(hpool.RemoteProtocolError, match="field name is not a token"):
+        client.get(s.url)
+    assert closes(client) == {"protocol_error": 1}
+
+
 def test_s90_the_end_is_seen_with_the_last_bytes(server, new_client):
     """Exactly the body's bytes were read from a chunked response whose end has come:
     the connection is back."""
