@@ -1,4 +1,5 @@
-"""What the README shows is run: its Python blocks and its commands."""
+"""What the README and the pages of docs/ show is run: their Python blocks, and
+the README's commands."""
 
 import json
 import re
@@ -12,40 +13,70 @@ from tests.server.scripted import respond
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.rst").read_text()
+PAGES = sorted(ROOT.glob("docs/*.rst"))
 WRITTEN = "http://127.0.0.1:8080"
+TEXT = {"Content-Type": "text/plain"}
 BODIES = {"/data": b"abc" * 100, "/big": bytes(100_000)}
 
+RUN_IN_ORDER = """
+page = {"__name__": "__main__"}
+for line, block in blocks:
+    exec(compile("\\n" * (line - 1) + block, name, "exec"), page)
+"""
 
-def python_blocks():
-    found = re.findall(r"\.\. code-block:: python\n\n((?:    .*\n|\n)+)", README)
-    return [re.sub(r"(?m)^    ", "", block) for block in found]
+
+def python_blocks(page):
+    """[(line number, code), ...] of the page's Python blocks."""
+    blocks = []
+    for found in re.finditer(r"\.\. code-block:: python\n\n((?:    .*\n|\n)+)", page):
+        line = page.count("\n", 0, found.start(1)) + 1
+        blocks.append((line, re.sub(r"(?m)^    ", "", found[1])))
+    return blocks
 
 
 def answers(connection):
-    """What the README's server is taken to be; /slow never answers."""
+    """What the pages' server is taken to be: /slow never answers, a POST gets
+    back what it sent, what is not known is a 404 with a body."""
     while request := connection.request(patient=True):
         if request.target == "/slow":
             connection.until_closed()
             return
-        body = request.body if request.method == "POST" else BODIES[request.target]
-        connection.send(respond(body, headers={"Content-Type": "text/plain"}))
+        path = request.target.partition("?")[0]
+        body = request.body if request.method == "POST" else BODIES.get(path)
+        answer = (b"not found", 404) if body is None else (body, 200)
+        connection.send(respond(*answer, TEXT))
 
 
-@pytest.mark.parametrize("number", range(len(python_blocks())))
-def test_python_block(server, number, tmp_path):
-    """Each block runs by itself, in a process of its own, without a warning."""
-    url = server(answers).url
-    code = python_blocks()[number].replace(WRITTEN, url)
+def run(server, code, folder):
+    """What the code prints, in a process of its own, without a warning."""
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", code],
+        [sys.executable, "-W", "error", "-c", code.replace(WRITTEN, server(answers).url)],
         capture_output=True,
-        cwd=tmp_path,
+        cwd=folder,
         text=True,
         timeout=60,
     )
-    assert (done.returncode, done.stderr) == (0, "")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    return done.stdout
+
+
+@pytest.mark.parametrize("number", range(len(python_blocks(README))))
+def test_python_block(server, number, tmp_path):
+    """Each block of the README runs by itself."""
+    out = run(server, python_blocks(README)[number][1], tmp_path)
     if number == 0:
-        assert done.stdout.startswith("200 text/plain 300\n")
+        assert out.startswith("200 text/plain 300\n")
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
+def test_page(server, path, tmp_path):
+    """The blocks of a page run in order, in one namespace. Tracebacks bear the
+    page's own lines."""
+    blocks = python_blocks(path.read_text())
+    assert blocks
+    program = f"blocks = {blocks!r}\nname = {str(path)!r}\n" + RUN_IN_ORDER
+    run(server, program, tmp_path)
 
 
 def make_targets():
