@@ -28,6 +28,7 @@
 #include "base/err.h"
 #include "base/reason.h"
 #include "base/span.h"
+#include "net/dial_options.h"
 #include "net/tls.h"
 #include "pool/limits.h"
 #include "pool/stats.h"
@@ -64,7 +65,7 @@ typedef struct hp_transport hp_transport; /* reference-counted */
 
 typedef struct hp_transport_config {
     hp_limits limits;
-    hp_ns dns_ttl;           /* 0: no cache */
+    hp_dial_options dial;    /* how connections are made */
     size_t max_header_bytes; /* response head incl. interim ones and trailers */
 } hp_transport_config;
 

@@ -198,13 +198,22 @@ bind_local(int fd, const hp_addr *to, const hp_addr *local)
 }
 
 static int
+set_user_option(int fd, const hp_sockopt *o)
+{
+    if (o->data == NULL && o->len == 0)
+        return set_int(fd, o->level, o->name, o->value);
+    return setsockopt(fd, o->level, o->name, o->data, o->len);
+}
+
+/* The first option that fails, or NULL. */
+static const hp_sockopt *
 set_user_options(int fd, const hp_sockopt *opts, int n)
 {
     for (int i = 0; i < n; i++) {
-        if (set_int(fd, opts[i].level, opts[i].name, opts[i].value) != 0)
-            return -1;
+        if (set_user_option(fd, &opts[i]) != 0)
+            return &opts[i];
     }
-    return 0;
+    return NULL;
 }
 
 static int
@@ -232,6 +241,20 @@ connect_failed(int fd, const hp_addr *to, const char *doing, hp_err *err)
     return hp_err_set_sys(err, HP_E_CONNECT, saved, "%s%s", text, doing);
 }
 
+static int
+option_failed(int fd, const hp_addr *to, const hp_sockopt *o, hp_err *err)
+{
+    char doing[128];
+    int saved = errno;
+    if (o->label)
+        snprintf(doing, sizeof doing, ": socket option (%s)", o->label);
+    else
+        snprintf(doing, sizeof doing, ": socket option (%d, %d)", o->level,
+                 o->name);
+    errno = saved;
+    return connect_failed(fd, to, doing, err);
+}
+
 int
 hp_sock_connect(const hp_addr *to, const hp_addr *local, const hp_sockopt *opts,
                 int n_opts, int *in_progress, hp_err *err)
@@ -240,8 +263,9 @@ hp_sock_connect(const hp_addr *to, const hp_addr *local, const hp_sockopt *opts,
     if (fd < 0)
         return connect_failed(fd, to, "", err);
     set_our_options(fd, to->u.sa.sa_family);
-    if (set_user_options(fd, opts, n_opts) != 0)
-        return connect_failed(fd, to, ": socket option", err);
+    const hp_sockopt *refused = set_user_options(fd, opts, n_opts);
+    if (refused)
+        return option_failed(fd, to, refused, err);
     if (local && bind_local(fd, to, local) != 0)
         return connect_failed(fd, to, ": local address", err);
     if (start_connect(fd, to, in_progress) != 0)

@@ -38,7 +38,10 @@ int hp_addr_from_path(const char *path, hp_addr *out);
 /* A setsockopt the user asked for. */
 typedef struct hp_sockopt {
     int level, name;
-    int value;
+    int value;        /* with data NULL and len 0 */
+    const void *data; /* len bytes, or NULL: passed on as it is */
+    socklen_t len;
+    const char *label; /* for errors: "SOL_SOCKET, SO_MARK"; may be NULL */
 } hp_sockopt;
 
 /* A socket for `to`'s family with TCP_NODELAY and keep-alive probes on, the
@@ -46,8 +49,9 @@ typedef struct hp_sockopt {
  * bound to `local` (may be NULL), and connect() started. Returns the
  * descriptor, *in_progress telling whether it must still become writable; or
  * -1 with *err HP_E_CONNECT (sys_errno set) and a text of the form
- * "127.0.0.1:1: Connection refused". EAGAIN is the answer of a Unix socket
- * whose queue is full: nothing is under way, try again later. */
+ * "127.0.0.1:1: Connection refused" that names a failing option. EAGAIN is the
+ * answer of a Unix socket whose queue is full: nothing is under way, try again
+ * later. */
 int hp_sock_connect(const hp_addr *to, const hp_addr *local,
                     const hp_sockopt *opts, int n_opts, int *in_progress,
                     hp_err *err);

@@ -92,10 +92,17 @@ fill_spec(hp_pool *p, hp_host *h, const hp_key *key)
 {
     const char *host = h->strings + key->text.len + 1;
     const char *name = host + key->host.len + 1;
+    const hp_dial_options *o = p->dial_options;
     h->spec = (hp_dial_spec){
         .host = host,
         .port = key->port,
-        .dns_ttl = p->dns_ttl,
+        .family = o->family,
+        .uds = o->uds,
+        .resolve = hp_dial_options_override(o, host, key->port),
+        .local_address = o->local_address,
+        .sockopts = o->sockopts,
+        .n_sockopts = o->n_sockopts,
+        .dns_ttl = o->dns_ttl,
         .tls = key->tls ? hp_tls_ref(key->tls) : NULL,
         .server_name = key->server_name.len ? name : host,
         .open_stream = key->open_stream,

@@ -54,7 +54,7 @@ struct hp_pool {
     atomic_bool closed;
     /* fixed */
     hp_limits limits;
-    hp_ns dns_ttl;
+    hp_dial_options *dial_options; /* ours */
     /* under mu */
     hp_mutex mu;
     hp_map hosts;

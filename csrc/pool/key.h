@@ -4,22 +4,36 @@
  *
  *   proxy|scheme|host:port[|tls=ID][|name=SERVER_NAME]
  *
- * Every option of client and request has its place here or a reason not to; a
- * test compares this list with the structs.
+ * Every option has its place here or a reason not to have one: each field of
+ * hp_transport_config, hp_dial_options, hp_request and hp_dial_spec, and each
+ * keyword of Client() and its verbs. tests/test_key_table.py holds this table
+ * against them; an option that is missing here would let requests share a
+ * connection that they must not share.
  *
- *   option                      place
- *   url scheme, host, port      in the key, case-folded, default port filled in
- *   tls (every field of it)     tls=ID, the id of the immutable setting
- *   server_name                 name=, when it differs from the host
- *   dns_ttl                     per transport, and a pool is of one transport
- *   max_header_bytes, limits    per transport
- *   proxy                       the first field; empty until proxies exist
- *   family, local_address, uds, resolve, sockopts
- *                               per transport (see hp_dial_spec); in the key
- *                               as soon as they can differ within one
- *   method, fields, source, timeouts, deadline, cancel, close, idempotent,
- *   decode, max_size, max_decoded_size
- *                               not in the key: they end with the request
+ *   url, base_url             scheme, host and port are in the key,
+ * case-folded, host, port                default port filled in; the rest
+ * (params) is not: it is said on the connection tls, verify, cert, tls=ID, the
+ * id of the immutable setting; its trust_env, sessions       sessions are of
+ * one key server_name               name=, when it differs from the host dial
+ * per transport, and a pool is of one transport, so family, uds, that no two
+ * connections of one pool differ in local_address, dns_ttl,   these; the
+ * addresses that resolve= gives go by sockopts, overrides,      host and port,
+ * which are in the key. In the key resolve, socket_options   as soon as they
+ * can differ within a transport limits, max_header_bytes  per transport
+ *   open_stream, open_arg     tests only
+ *   method, params, fields,   not in the key: they end with the request
+ *   fields_id, headers,
+ *   source, data, content,
+ *   json, timeouts, timeout,
+ *   deadline, cancel, close,
+ *   idempotent, decode,
+ *   decompress, max_size,
+ *   max_decoded_size
+ *   default_encoding, stream, not in the key: the core does not know them
+ *   raise_for_status,
+ *   leak_warnings
+ *
+ * proxy will be the first field of the text; it is empty until there are some.
  */
 #ifndef HP_POOL_KEY_H
 #define HP_POOL_KEY_H

@@ -13,14 +13,19 @@
 /* ---- life ---- */
 
 hp_pool *
-hp_pool_new(const hp_limits *limits, hp_ns dns_ttl)
+hp_pool_new(const hp_limits *limits, const hp_dial_options *dial_options)
 {
     hp_pool *p = hp_calloc(sizeof *p);
     if (p == NULL)
         return NULL;
+    p->dial_options = hp_dial_options_copy(
+        dial_options ? dial_options : &HP_DIAL_OPTIONS_INIT);
+    if (p->dial_options == NULL) {
+        hp_free(p);
+        return NULL;
+    }
     atomic_init(&p->refs, 1);
     p->limits = *limits;
-    p->dns_ttl = dns_ttl;
     hp_mutex_init(&p->mu);
     hp_map_init(&p->hosts);
     hp_map_init(&p->armed);
@@ -64,6 +69,7 @@ hp_pool_unref(hp_pool *p)
     hp_map_free(&p->stashes);
     hp_map_free(&p->armed);
     hp_mutex_destroy(&p->mu);
+    hp_dial_options_free(p->dial_options);
     hp_free(p);
 }
 

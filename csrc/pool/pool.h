@@ -32,6 +32,7 @@
 #include "base/reason.h"
 #include "base/waker.h"
 #include "net/conn.h"
+#include "net/dial_options.h"
 #include "pool/key.h"
 #include "pool/limits.h"
 #include "pool/stats.h"
@@ -124,7 +125,9 @@ typedef struct hp_want {
 
 /* ---- life -------------------------------------------------------------- */
 
-hp_pool *hp_pool_new(const hp_limits *limits, hp_ns dns_ttl);
+/* Copies both; dial_options NULL: none. NULL: out of memory. */
+hp_pool *hp_pool_new(const hp_limits *limits,
+                     const hp_dial_options *dial_options);
 hp_pool *hp_pool_ref(hp_pool *p);
 void hp_pool_unref(hp_pool *p);
 

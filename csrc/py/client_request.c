@@ -268,7 +268,7 @@ complete(hpy_response *r, bool stream)
 }
 
 static PyObject *
-send(hpy_client *c, PyObject *method, PyObject *const *a, bool stream)
+send_request(hpy_client *c, PyObject *method, PyObject *const *a, bool stream)
 {
     hpy_response *r = hpy_response_new(c, method);
     if (r == NULL)
@@ -333,7 +333,7 @@ dispatch(hpy_client *c, hpy_verb verb, PyObject *method, PyObject **a)
     }
     if (hpy_arg_bool(a[HPY_ARG_STREAM], "stream", c->stream, &stream) < 0)
         return NULL;
-    return send(c, method, a, stream);
+    return send_request(c, method, a, stream);
 }
 
 PyObject *

@@ -190,11 +190,11 @@ transport_config(hpy_client *c, PyObject **v, hp_transport_config *out)
     hp_transport_config_default(out);
     if (c->limits != NULL && hpy_arg_limits(c->st, c->limits, &out->limits) < 0)
         return -1;
-    if (v[DNS_TTL] != NULL &&
-        hpy_arg_seconds(c->st, v[DNS_TTL], "dns_ttl", true, &out->dns_ttl) < 0)
+    if (v[DNS_TTL] != NULL && hpy_arg_seconds(c->st, v[DNS_TTL], "dns_ttl",
+                                              true, &out->dial.dns_ttl) < 0)
         return -1;
-    if (out->dns_ttl < 0) /* None: for ever */
-        out->dns_ttl = INT64_MAX / 2;
+    if (out->dial.dns_ttl < 0) /* None: for ever */
+        out->dial.dns_ttl = INT64_MAX / 2;
     if (hpy_arg_size(v[MAX_HEADER_BYTES], "max_header_bytes",
                      (int64_t)out->max_header_bytes, &most) < 0)
         return -1;

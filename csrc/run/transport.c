@@ -149,20 +149,18 @@ hp_process_shutdown(void)
 void
 hp_transport_config_default(hp_transport_config *c)
 {
-    *c = (hp_transport_config){.dns_ttl = 10 * HP_NS_PER_S,
+    *c = (hp_transport_config){.dial = HP_DIAL_OPTIONS_INIT,
                                .max_header_bytes = 1024 * 1024};
+    c->dial.dns_ttl = 10 * HP_NS_PER_S;
     hp_limits_default(&c->limits);
 }
 
 static int
 check_config(const hp_transport_config *c, hp_err *err)
 {
-    if (hp_limits_check(&c->limits, err) != 0)
+    if (hp_limits_check(&c->limits, err) != 0 ||
+        hp_dial_options_check(&c->dial, err) != 0)
         return -1;
-    if (c->dns_ttl < 0)
-        return hp_err_set(err, HP_E_INVALID_ARGUMENT,
-                          "dns_ttl must not be negative; 0 switches the "
-                          "cache off");
     if (c->max_header_bytes < 1024)
         return hp_err_set(err, HP_E_INVALID_ARGUMENT,
                           "max_header_bytes must be at least 1024");
@@ -175,7 +173,7 @@ hp_transport_new(const hp_transport_config *config, hp_err *err)
     if (hp_process_init(err) != 0 || check_config(config, err) != 0)
         return NULL;
     hp_transport *t = hp_calloc(sizeof *t);
-    hp_pool *pool = t ? hp_pool_new(&config->limits, config->dns_ttl) : NULL;
+    hp_pool *pool = t ? hp_pool_new(&config->limits, &config->dial) : NULL;
     if (pool == NULL) {
         hp_free(t);
         hp_err_set(err, HP_E_NOMEM, "out of memory");
@@ -183,6 +181,7 @@ hp_transport_new(const hp_transport_config *config, hp_err *err)
     }
     atomic_init(&t->refs, 1);
     t->config = *config;
+    t->config.dial = HP_DIAL_OPTIONS_INIT; /* the pool has the copy */
     t->pool = pool;
     hp_prepared_cache_init(&t->prepared);
     hp_lock(&registry.mu);

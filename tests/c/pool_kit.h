@@ -153,7 +153,7 @@ kit_limits(void)
 static inline hp_pool *
 kit_pool(const hp_limits *l)
 {
-    hp_pool *p = hp_pool_new(l, 0);
+    hp_pool *p = hp_pool_new(l, NULL);
     CHECK(p);
     return p;
 }

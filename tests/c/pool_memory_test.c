@@ -175,7 +175,7 @@ pool_and_stats_once(void)
 {
     hp_limits l = kit_limits();
     fail_next();
-    hp_pool *p = hp_pool_new(&l, 0);
+    hp_pool *p = hp_pool_new(&l, NULL);
     if (p == NULL)
         return false;
     kit_want w;
@@ -183,7 +183,7 @@ pool_and_stats_once(void)
     hp_mem_fail_after(-1);
     kit_get(p, &w);
     kit_put(p, &w);
-    hp_mem_fail_after(nth - 2); /* the n-th of the snapshot's */
+    hp_mem_fail_after(nth - 3); /* the n-th of the snapshot's */
     hp_stats *s = hp_pool_stats(p);
     hp_mem_fail_after(-1);
     hp_stats_free(s);

@@ -150,21 +150,52 @@ test_user_options_win(void)
     hp_addr addr, local = lo_addr(AF_INET);
     hp_err err;
     int in_progress, listener = lo_listen(AF_INET, 8, &addr);
-    const hp_sockopt opts[] = {{IPPROTO_TCP, TCP_NODELAY, 0},
-                               {SOL_SOCKET, SO_KEEPALIVE, 0}};
+    struct linger linger = {.l_onoff = 1, .l_linger = 7};
+    const hp_sockopt opts[] = {
+        {.level = IPPROTO_TCP, .name = TCP_NODELAY, .value = 0},
+        {.level = SOL_SOCKET, .name = SO_KEEPALIVE, .value = 0},
+        {.level = SOL_SOCKET,
+         .name = SO_LINGER,
+         .data = &linger,
+         .len = sizeof linger}};
     hp_err_clear(&err);
-    int fd = hp_sock_connect(&addr, &local, opts, 2, &in_progress, &err);
+    int fd = hp_sock_connect(&addr, &local, opts, 3, &in_progress, &err);
     CHECK(fd >= 0);
+    linger = (struct linger){0};
+    socklen_t n = sizeof linger;
+    CHECK(getsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, &n) == 0);
+    CHECK(linger.l_onoff && linger.l_linger == 7);
     CHECK_INT(get_int(fd, IPPROTO_TCP, TCP_NODELAY), 0);
     CHECK_INT(get_int(fd, SOL_SOCKET, SO_KEEPALIVE), 0);
     close(fd);
-
-    const hp_sockopt bad = {IPPROTO_TCP, 12345, 1};
-    CHECK_INT(hp_sock_connect(&addr, NULL, &bad, 1, &in_progress, &err), -1);
-    CHECK_INT(err.code, HP_E_CONNECT);
-    CHECK_INT(err.sys_errno, ENOPROTOOPT);
-    CHECK(strstr(err.text, ": socket option: "));
     close(listener);
+}
+
+static void
+check_option_failed(const hp_sockopt *bad, int sys_errno, const char *named)
+{
+    hp_addr addr;
+    hp_err err;
+    int in_progress, listener = lo_listen(AF_INET, 8, &addr);
+    hp_err_clear(&err);
+    CHECK_INT(hp_sock_connect(&addr, NULL, bad, 1, &in_progress, &err), -1);
+    CHECK_INT(err.code, HP_E_CONNECT);
+    CHECK_INT(err.sys_errno, sys_errno);
+    CHECK(strstr(err.text, named));
+    close(listener);
+}
+
+static void
+test_a_failing_option_is_named(void)
+{
+    hp_sockopt bad = {.level = IPPROTO_TCP, .name = 12345, .value = 1};
+    check_option_failed(&bad, ENOPROTOOPT, ": socket option (6, 12345): ");
+    bad.label = "IPPROTO_TCP, 12345";
+    check_option_failed(&bad, ENOPROTOOPT,
+                        ": socket option (IPPROTO_TCP, 12345): ");
+    /* No value at all, but a length: the kernel is asked to read it. */
+    bad = (hp_sockopt){.level = SOL_SOCKET, .name = SO_RCVBUF, .len = 4};
+    check_option_failed(&bad, EFAULT, ": socket option (1, 8): ");
 }
 
 static void
@@ -389,6 +420,7 @@ main(void)
     RUN(test_unix_addresses);
     RUN(test_options);
     RUN(test_user_options_win);
+    RUN(test_a_failing_option_is_named);
     RUN(test_refused);
     RUN(test_local_address_of_other_family);
     RUN(test_meeting_itself_is_refused);
