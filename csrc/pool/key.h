@@ -10,16 +10,18 @@
  * against them; an option that is missing here would let requests share a
  * connection that they must not share.
  *
- *   url, base_url             scheme, host and port are in the key,
- * case-folded, host, port                default port filled in; the rest
- * (params) is not: it is said on the connection tls, verify, cert, tls=ID, the
- * id of the immutable setting; its trust_env, sessions       sessions are of
- * one key server_name               name=, when it differs from the host dial
- * per transport, and a pool is of one transport, so family, uds, that no two
- * connections of one pool differ in local_address, dns_ttl,   these; the
- * addresses that resolve= gives go by sockopts, overrides,      host and port,
- * which are in the key. In the key resolve, socket_options   as soon as they
- * can differ within a transport limits, max_header_bytes  per transport
+ *   url, base_url             scheme, host and port are in the key, in lower
+ *   host, port                case and with the default port; the rest of it
+ *                             is said on the connection
+ *   tls, verify, cert,        tls=ID, the id of the immutable setting; its
+ *   trust_env, sessions       sessions are of one key
+ *   server_name               name=, when it differs from the host
+ *   dial                      per transport, and a pool is of one transport,
+ *   family, uds,              so no two connections of a pool differ in these;
+ *   local_address, dns_ttl,   the addresses of resolve= go by host and port,
+ *   sockopts, overrides,      which are in the key. In the key as soon as they
+ *   resolve                   can differ within a transport
+ *   limits, max_header_bytes  per transport
  *   open_stream, open_arg     tests only
  *   method, params, fields,   not in the key: they end with the request
  *   fields_id, headers,
