@@ -657,6 +657,18 @@ def configure(
     leak_warnings: bool = True,
     stream: bool = False,
 ) -> None: ...
+def _set_instrument(
+    instrument: Callable[
+        [Client, str, str],
+        tuple[
+            _HeadersIn | None,
+            Callable[[Response | None, BaseException | None], object],
+        ]
+        | None,
+    ]
+    | None,
+    /,
+) -> None: ...
 def _accept_encoding() -> str: ...
 def _lookups() -> int: ...
 def _clock() -> int: ...

@@ -3,6 +3,7 @@
  * headers lie ready in the client's snapshot. */
 #include "client.h"
 #include "errors.h"
+#include "instrument.h"
 #include "response.h"
 
 #define CALL_KEYWORDS                                                          \
@@ -36,7 +37,8 @@ static const hpy_signature signatures[HPY_VERB_COUNT] = {
 typedef struct plan {
     hp_request request;
     hpy_fields fields;
-    PyObject *tls; /* keeps request.tls */
+    PyObject *tls;    /* keeps request.tls */
+    PyObject *finish; /* of the instrument; outlives the plan */
 } plan;
 
 /* ---- method and URL ---- */
@@ -137,6 +139,8 @@ plan_headers(hpy_response *r, PyObject *const *a, plan *p)
         if (r->call_headers == NULL)
             return -1;
     }
+    if (hpy_instrumented(r->st) && hpy_instrument_ask(r, &p->finish) < 0)
+        return -1;
     bool as_they_are =
         r->call_headers == NULL && r->content_type == NULL &&
         (d->auto_encoding == NULL || (r->decode && !d->has_range));
@@ -232,33 +236,39 @@ plan_and_open(hpy_response *r, PyObject *const *a, plan *p)
     return open_exchange(r, p);
 }
 
+/* *finish: what the instrument wants called at the end, also of a failure. */
 static int
-begin(hpy_response *r, PyObject *const *a)
+begin(hpy_response *r, PyObject *const *a, PyObject **finish)
 {
     plan p;
     hp_request_init(&p.request);
     hpy_fields_init(&p.fields);
-    p.tls = NULL;
+    p.tls = p.finish = NULL;
     int rc = plan_and_open(r, a, &p);
     hpy_fields_clear(&p.fields);
     Py_XDECREF(p.tls);
+    *finish = p.finish;
     return rc;
 }
 
 /* ---- the call ---- */
 
-/* Reads the body if it is not to be streamed, and raises for the status if
- * the client is made so. */
+/* For those who do not stream. */
 static int
-complete(hpy_response *r, bool stream)
+read_body(hpy_response *r)
 {
-    if (!stream && !hp_exchange_is_upgraded(r->ex)) {
-        PyObject *content = hpy_response_content(r);
-        hp_exchange_close(r->ex);
-        if (content == NULL)
-            return -1;
-        Py_DECREF(content);
-    }
+    if (hp_exchange_is_upgraded(r->ex))
+        return 0;
+    PyObject *content = hpy_response_content(r);
+    hp_exchange_close(r->ex);
+    Py_XDECREF(content);
+    return content == NULL ? -1 : 0;
+}
+
+/* Raises for the status if the client is made so. */
+static int
+check_status(hpy_response *r)
+{
     if (!r->client->raise_for_status || r->status < 400)
         return 0;
     PyObject *self =
@@ -267,18 +277,26 @@ complete(hpy_response *r, bool stream)
     return self == NULL ? -1 : 0;
 }
 
+static int
+exchange(hpy_response *r, PyObject *const *a, bool stream, PyObject **finish)
+{
+    if (begin(r, a, finish) < 0 || hpy_response_head(r) < 0)
+        return -1;
+    PyObject_GC_Track(r); /* from here on others may see it */
+    return stream ? 0 : read_body(r);
+}
+
 static PyObject *
 send_request(hpy_client *c, PyObject *method, PyObject *const *a, bool stream)
 {
+    PyObject *finish = NULL;
     hpy_response *r = hpy_response_new(c, method);
     if (r == NULL)
         return NULL;
-    if (begin(r, a) < 0 || hpy_response_head(r) < 0) {
-        Py_DECREF(r);
-        return NULL;
-    }
-    PyObject_GC_Track(r); /* from here on others may see it */
-    if (complete(r, stream) < 0)
+    int rc = exchange(r, a, stream, &finish);
+    if (finish != NULL)
+        rc = hpy_instrument_finish(finish, r, rc);
+    if (rc < 0 || check_status(r) < 0)
         Py_CLEAR(r);
     return (PyObject *)r;
 }

@@ -182,6 +182,43 @@ hpy_header_pairs(hpy_state *st, PyObject *headers)
     return list;
 }
 
+/* {NULL, 0} for what cannot be a name; it is refused when it is merged. */
+static hp_span
+pair_name(PyObject *pair)
+{
+    PyObject *k = PyTuple_GET_ITEM(pair, 0);
+    Py_ssize_t n;
+    if (PyBytes_Check(k))
+        return hpy_span_of_bytes(k);
+    if (!PyUnicode_Check(k) || !hpy_str_is_ascii(k))
+        return (hp_span){NULL, 0};
+    const char *p = PyUnicode_AsUTF8AndSize(k, &n);
+    return hp_span_of(p, p == NULL ? 0 : (size_t)n);
+}
+
+static int
+drop_name(PyObject *list, hp_span name)
+{
+    for (Py_ssize_t i = PyList_GET_SIZE(list); i-- > 0;) {
+        hp_span own = pair_name(PyList_GET_ITEM(list, i));
+        if (own.ptr != NULL && hp_span_eq_nocase(own, name) &&
+            PyList_SetSlice(list, i, i + 1, NULL) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+int
+hpy_header_pairs_replace(PyObject *list, PyObject *others)
+{
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(others); i++) {
+        if (drop_name(list, pair_name(PyList_GET_ITEM(others, i))) < 0)
+            return -1;
+    }
+    Py_ssize_t end = PyList_GET_SIZE(list);
+    return PyList_SetSlice(list, end, end, others);
+}
+
 /* ---- merging ---- */
 
 bool

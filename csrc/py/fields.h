@@ -24,6 +24,10 @@ int hpy_fields_add(hpy_fields *f, hp_span name, hp_span value);
  * else sees; the strings in it are what the fields point into. */
 PyObject *hpy_header_pairs(hpy_state *st, PyObject *headers);
 
+/* Appends `others` to `list` (both of hpy_header_pairs) in place of the pairs
+ * that bear one of their names, whatever the case. RAISES MemoryError. */
+int hpy_header_pairs_replace(PyObject *list, PyObject *others);
+
 /* Appends the defaults that `pairs` does not name (whatever the case), then
  * the pairs; a pair with None as value only removes. Borrows from both until
  * the fields are cleared. RAISES TypeError, InvalidHeader. */

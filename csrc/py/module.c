@@ -4,6 +4,7 @@
 #include "client_doc.h"
 #include "errors.h"
 #include "gil.h"
+#include "instrument.h"
 #include "response.h"
 
 static hpy_state *
@@ -105,6 +106,14 @@ static PyObject *
 module_clock(PyObject *module, PyObject *unused)
 {
     return PyLong_FromLongLong(hp_clock_now());
+}
+
+static PyObject *
+module_set_instrument(PyObject *module, PyObject *callable)
+{
+    if (hpy_instrument_set(state_of(module), callable) < 0)
+        return NULL;
+    Py_RETURN_NONE;
 }
 
 /* In the child of a fork. */
@@ -306,6 +315,14 @@ static PyMethodDef module_methods[] = {
     {"_accept_encoding", module_accept_encoding, METH_NOARGS, NULL},
     {"_lookups", module_lookups, METH_NOARGS, NULL},
     {"_clock", module_clock, METH_NOARGS, NULL},
+    {"_set_instrument", module_set_instrument, METH_O,
+     PyDoc_STR(
+         "_set_instrument($module, instrument, /)\n--\n\n"
+         "Have instrument(client, method, url) called before each\n"
+         "request; None for none. It returns None, or (headers, finish):\n"
+         "headers to send (mapping, pairs or None), and what is then\n"
+         "called, once, as finish(response or None, exception or None)\n"
+         "when the head has arrived or the call failed.")},
     {"_forked", module_forked, METH_NOARGS, NULL},
     {"_shutdown", module_shutdown, METH_NOARGS, NULL},
     {NULL, NULL, 0, NULL},

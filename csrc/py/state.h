@@ -116,7 +116,10 @@ typedef struct hpy_state {
     /* guarded by lock */
     PyObject *helpers[HPY_HELPER_COUNT];
     PyObject *errors[HP_ERRC_COUNT];
-    PyObject *shared; /* the client of the module-level verbs */
+    PyObject *shared;     /* the client of the module-level verbs */
+    PyObject *instrument; /* instrument.h; NULL for none */
+    /* any thread */
+    atomic_bool instrumented; /* there is one */
 } hpy_state;
 
 extern PyModuleDef hpy_module_def;
