@@ -1,0 +1,2 @@
+"""For other people's libraries, each of which is an extra of its own:
+hpool.contrib.opentelemetry and hpool.contrib.prometheus."""
