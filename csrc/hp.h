@@ -89,6 +89,7 @@ size_t hp_transport_close_idle(hp_transport *t, hp_span host);
 
 /* A snapshot; free with hp_stats_free. NULL: out of memory. */
 hp_stats *hp_transport_stats(hp_transport *t);
+hp_ns hp_transport_dns_ttl(const hp_transport *t);
 
 /* ---- request ----------------------------------------------------------- */
 

@@ -16,6 +16,7 @@ library; the files of the cold paths are imported when first needed.
 from __future__ import annotations
 
 from . import errors, exceptions
+from ._advice import Advice
 from ._core import (
     CancelToken,
     Client,
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "Advice",
     "BodyTooLarge",
     "CancelToken",
     "Cancelled",

@@ -57,6 +57,12 @@ class HostStats(Frozen):
     leaked`, `wait_seconds` spent waiting; `timeouts` by phase, `closes` and
     `replays` by reason. In all since the client was made; for a host since
     it last was without any connection or waiter, when it is forgotten.
+    Also: `host_waits`, those of the waits that were for the host's own limit;
+    `refused`, requests that found the queue full; `no_descriptors`, dials
+    that got none from the system; `lost`, requests that failed because the
+    server had closed the kept connection they went out on; `stale`, idle
+    connections that the server had closed, after `stale_seconds` idle in all
+    (`stale_squares`: the sum of their squares, for the spread).
     """
 
     __slots__ = (
@@ -76,6 +82,13 @@ class HostStats(Frozen):
         "timeouts",
         "closes",
         "replays",
+        "host_waits",
+        "refused",
+        "no_descriptors",
+        "lost",
+        "stale",
+        "stale_seconds",
+        "stale_squares",
     )
 
     key: str
@@ -94,6 +107,13 @@ class HostStats(Frozen):
     timeouts: Counts
     closes: Counts
     replays: Counts
+    host_waits: int
+    refused: int
+    no_descriptors: int
+    lost: int
+    stale: int
+    stale_seconds: float
+    stale_squares: float
 
     def __init__(self, **fields: Any) -> None:
         self._fill(fields)
@@ -160,7 +180,9 @@ class Stats(Frozen):
 
 # ---- from the core -----------------------------------------------------------
 
-_PLAIN = HostStats.__slots__[3:13]  # requests ... leaked, in the core's order
+# In the core's order.
+_PLAIN = HostStats.__slots__[3:13]  # requests ... leaked
+_TROUBLES = HostStats.__slots__[16:]  # host_waits ...
 
 
 def make_stats(
@@ -168,7 +190,8 @@ def make_stats(
 ) -> Stats:
     """From the core's tuples: (key, gauges, peaks, requests, dials, reuses,
     lookups, handshakes, resumed, drains, waits, wait_seconds, leaked,
-    timeouts by phase, closes by reason, replays by reason)."""
+    timeouts by phase, closes by reason, replays by reason, (host_waits,
+    refused, no_descriptors, lost, stale, stale_seconds, stale_squares))."""
     from . import _core
 
     names = (_core._phases, _core._close_reasons, _core._replay_reasons)
@@ -189,6 +212,7 @@ def _host_stats(
         closes=_counts(closes, row[14]),
         replays=_counts(replays, row[15]),
         **dict(zip(_PLAIN, plain)),
+        **dict(zip(_TROUBLES, row[16])),
     )
 
 

@@ -195,6 +195,8 @@ hp_pool_unlock(hp_pool *p)
 }
 
 void hp_counters_add(hp_counters *into, const hp_counters *from);
+/* tally.c: the server had closed a connection that was idle for so long. */
+void hp_count_stale(hp_counters *n, hp_ns idle_time);
 
 static inline int64_t
 hp_gauges_conns(const hp_gauges *g)

@@ -177,6 +177,8 @@ hp_pool_keep_event(hp_pool *p, uint64_t id)
     hp_close_reason why = check(c);
     hp_lock(&p->mu);
     p->checking = NULL;
+    if (why == HP_CLOSE_SERVER_CLOSED_IDLE)
+        hp_count_stale(&c->host->count, hp_clock_idle() - c->idle_since);
     if (why == HP_KEEP)
         why = p->doomed;
     if (why == HP_KEEP)

@@ -210,6 +210,7 @@ queue_up(hp_pool *p, hp_want *w, hp_err *err)
         hp_want_enqueue(p, w);
         return 0;
     }
+    w->host->count.refused++;
     return hp_err_set(err, HP_E_QUEUE_FULL,
                       "no connection is free and %lld of %lld requests wait "
                       "for one (max_waiting)",

@@ -221,6 +221,9 @@ void hp_pool_describe_wait(hp_pool *p, const hp_want *w, hp_ns waited,
 void hp_pool_tally_leak(hp_pool *p, hp_want *w);
 void hp_pool_tally_timeout(hp_pool *p, hp_want *w, hp_phase phase);
 void hp_pool_tally_replay(hp_pool *p, hp_want *w, hp_replay_reason why);
+/* LEASED, and lost for good before the first byte of the answer. */
+void hp_pool_tally_lost(hp_pool *p, hp_want *w);
+void hp_pool_tally_no_descriptor(hp_pool *p, hp_want *w);
 
 hp_stats *hp_pool_stats(hp_pool *p); /* NULL: out of memory */
 

@@ -11,6 +11,12 @@
 
 #include <assert.h>
 
+static bool
+host_has_room(const hp_pool *p, const hp_host *h)
+{
+    return hp_below(hp_gauges_conns(&h->now), p->limits.max_conns_per_host);
+}
+
 void
 hp_want_listen(hp_want *w)
 {
@@ -30,6 +36,7 @@ hp_want_enqueue(hp_pool *p, hp_want *w)
     if (p->limits.max_conns != HP_NO_LIMIT)
         hp_list_push_back(&p->queue, &w->total_node);
     h->count.waits++;
+    h->count.host_waits += !host_has_room(p, h);
     h->now.waiting++;
     p->now.waiting++;
     if (h->now.waiting > h->peak.waiting)
@@ -61,12 +68,6 @@ hp_want_unlink(hp_pool *p, hp_want *w, hp_trash *t)
     hp_list_remove(&w->wait_node);
     w->host->n_waiters--;
     hp_orphans_trim(p, w->host, t);
-}
-
-static bool
-host_has_room(const hp_pool *p, const hp_host *h)
-{
-    return hp_below(hp_gauges_conns(&h->now), p->limits.max_conns_per_host);
 }
 
 static bool

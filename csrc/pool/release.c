@@ -149,6 +149,8 @@ hp_pool_put(hp_pool *p, hp_want *w, hp_close_reason verdict)
     hp_trash t = {0};
     hp_ns idle_now = hp_clock_idle();
     hp_lock(&p->mu);
+    if (verdict == HP_CLOSE_SERVER_CLOSED_IDLE && w->was_idle)
+        hp_count_stale(&w->host->count, w->idle_time);
     take_back_counts(w, verdict);
     hp_pconn *c = end_lease(w);
     if (verdict == HP_KEEP)

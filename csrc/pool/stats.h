@@ -28,6 +28,14 @@ typedef struct hp_counters {
     uint64_t timeouts[8]; /* by phase, HP_PHASE_* */
     uint64_t closes[HP_CLOSE_REASON_COUNT];
     uint64_t replays[HP_REPLAY_REASON_COUNT];
+    uint64_t host_waits;     /* of the waits: its own host was full */
+    uint64_t refused;        /* requests that found the queue full */
+    uint64_t no_descriptors; /* dials that got none from the system */
+    uint64_t lost; /* requests that failed because the server had closed the
+                      kept connection they went out on */
+    /* Idle connections that the server had closed, and how long each had been
+     * idle (an hour at most): number, sum, sum of squares. */
+    uint64_t stale, stale_ms, stale_ms2;
 } hp_counters;
 
 typedef struct hp_host_stats {

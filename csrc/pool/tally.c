@@ -40,6 +40,39 @@ hp_pool_tally_replay(hp_pool *p, hp_want *w, hp_replay_reason why)
     hp_unlock(&p->mu);
 }
 
+void
+hp_pool_tally_no_descriptor(hp_pool *p, hp_want *w)
+{
+    hp_lock(&p->mu);
+    counters_of(p, w)->no_descriptors++;
+    hp_unlock(&p->mu);
+}
+
+/* ---- closed by the server while idle ---- */
+
+/* What squares of milliseconds can be summed up of without an overflow. */
+#define LONGEST (3600 * HP_NS_PER_S)
+
+void
+hp_count_stale(hp_counters *n, hp_ns idle_time)
+{
+    uint64_t ms = (uint64_t)(hp_ns_min(idle_time, LONGEST) / HP_NS_PER_MS);
+    n->stale++;
+    n->stale_ms += ms;
+    n->stale_ms2 += ms * ms;
+}
+
+void
+hp_pool_tally_lost(hp_pool *p, hp_want *w)
+{
+    hp_lock(&p->mu);
+    hp_counters *n = counters_of(p, w);
+    n->lost++;
+    if (w->was_idle)
+        hp_count_stale(n, w->idle_time);
+    hp_unlock(&p->mu);
+}
+
 /* ---- the snapshot ---- */
 
 static void

@@ -69,5 +69,6 @@ HPY_VERB_METHOD(stream);
 
 /* stats.c */
 PyObject *hpy_stats(hpy_state *st, hp_transport *t);
+PyObject *hpy_advise(hpy_state *st, PyObject *client, hp_transport *t);
 
 #endif

@@ -125,6 +125,15 @@ client_stats(PyObject *op, PyObject *unused)
     return hpy_stats(self->st, self->transport);
 }
 
+static PyObject *
+client_advise(PyObject *op, PyObject *unused)
+{
+    hpy_client *self = (hpy_client *)op;
+    if (hpy_client_check(self) < 0)
+        return NULL;
+    return hpy_advise(self->st, op, self->transport);
+}
+
 /* A name, host:port or URL, as the core takes it: without scheme and path. */
 static hp_span
 host_span(const char *p, size_t n)
@@ -201,6 +210,13 @@ ClosedError; bodies under way can be read to their end.");
 PyDoc_STRVAR(stats_doc, "stats($self, /)\n--\n\n\
 A snapshot of the pool: `total`, and `hosts` by key. str() is a table.");
 
+PyDoc_STRVAR(advise_doc, "advise($self, /)\n--\n\n\
+What the pool's counters say is wrong, and which setting or code to change:\n\
+a list of Advice, the worst first; empty when all is well.\n\
+\n\
+Looks at what this client has counted since it was made, and at the\n\
+process: its descriptors, its short-lived clients. Does not block.");
+
 PyDoc_STRVAR(close_idle_doc, "close_idle($self, /, host=None)\n--\n\n\
 Close idle connections, of one host if `host` is given, and those that\n\
 become idle until the next request. Returns how many were closed.\n\
@@ -221,6 +237,7 @@ static PyMethodDef client_methods[] = {
     {"stream", FAST(hpy_client_stream), hpy_stream_doc},
     {"close", client_close, METH_NOARGS, close_doc},
     {"stats", client_stats, METH_NOARGS, stats_doc},
+    {"advise", client_advise, METH_NOARGS, advise_doc},
     {"close_idle", (PyCFunction)(void (*)(void))client_close_idle,
      METH_VARARGS | METH_KEYWORDS, close_idle_doc},
     {"__enter__", client_enter, METH_NOARGS, NULL},

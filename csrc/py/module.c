@@ -116,6 +116,17 @@ module_set_instrument(PyObject *module, PyObject *callable)
     Py_RETURN_NONE;
 }
 
+/* Tests only: both clocks go on by so many seconds, for all of the process. */
+static PyObject *
+module_advance(PyObject *module, PyObject *seconds)
+{
+    double s = PyFloat_AsDouble(seconds);
+    if (s == -1.0 && PyErr_Occurred())
+        return NULL;
+    hp_clock_advance((hp_ns)(s * HP_NS_PER_S));
+    Py_RETURN_NONE;
+}
+
 /* In the child of a fork. */
 static PyObject *
 module_forked(PyObject *module, PyObject *unused)
@@ -323,6 +334,7 @@ static PyMethodDef module_methods[] = {
          "headers to send (mapping, pairs or None), and what is then\n"
          "called, once, as finish(response or None, exception or None)\n"
          "when the head has arrived or the call failed.")},
+    {"_advance", module_advance, METH_O, NULL},
     {"_forked", module_forked, METH_NOARGS, NULL},
     {"_shutdown", module_shutdown, METH_NOARGS, NULL},
     {NULL, NULL, 0, NULL},

@@ -63,6 +63,7 @@ typedef enum hpy_arg {
     X(STATUS_ERROR, "hpool._response", "status_error")                         \
     X(PARSE_LINKS, "hpool._response", "parse_links")                           \
     X(MAKE_STATS, "hpool._stats", "make_stats")                                \
+    X(ADVISE, "hpool._advise", "advise")                                       \
     X(TIMINGS, "hpool._records", "Timings")                                    \
     X(CONNECTION_INFO, "hpool._records", "ConnectionInfo")                     \
     X(REQUEST, "hpool._records", "Request")                                    \

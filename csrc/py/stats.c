@@ -1,4 +1,5 @@
-/* Client.stats(): the core's snapshot as tuples for _stats.make_stats. */
+/* Client.stats(): the core's snapshot as tuples for _stats.make_stats; and
+ * Client.advise(), which judges it in _advise.advise. */
 #include "client.h"
 
 static PyObject *
@@ -25,18 +26,30 @@ gauges(const hp_gauges *g)
 
 typedef unsigned long long ull;
 
+#define SECONDS_OF_MS 1e-3
+
+/* What advise() lives on besides. */
+static PyObject *
+troubles(const hp_counters *c)
+{
+    return Py_BuildValue("(KKKKKdd)", (ull)c->host_waits, (ull)c->refused,
+                         (ull)c->no_descriptors, (ull)c->lost, (ull)c->stale,
+                         (double)c->stale_ms * SECONDS_OF_MS,
+                         (double)c->stale_ms2 * SECONDS_OF_MS * SECONDS_OF_MS);
+}
+
 static PyObject *
 host(const hp_host_stats *h)
 {
     const hp_counters *c = &h->count;
     return Py_BuildValue(
-        "(sNNKKKKKKKKdKNNN)", h->key, gauges(&h->now), gauges(&h->peak),
+        "(sNNKKKKKKKKdKNNNN)", h->key, gauges(&h->now), gauges(&h->peak),
         (ull)c->requests, (ull)c->dials, (ull)c->reuses, (ull)c->lookups,
         (ull)c->handshakes, (ull)c->resumed, (ull)c->drains, (ull)c->waits,
         (double)c->wait_ns / (double)HP_NS_PER_S, (ull)c->leaked,
         counts(c->timeouts, Py_ARRAY_LENGTH(c->timeouts)),
         counts(c->closes, HP_CLOSE_REASON_COUNT),
-        counts(c->replays, HP_REPLAY_REASON_COUNT));
+        counts(c->replays, HP_REPLAY_REASON_COUNT), troubles(c));
 }
 
 static PyObject *
@@ -51,6 +64,18 @@ hosts(const hp_stats *s)
             PyList_SET_ITEM(list, (Py_ssize_t)i, h);
     }
     return list;
+}
+
+PyObject *
+hpy_advise(hpy_state *st, PyObject *client, hp_transport *t)
+{
+    PyObject *dns_ttl = PyFloat_FromDouble((double)hp_transport_dns_ttl(t) /
+                                           (double)HP_NS_PER_S);
+    if (dns_ttl == NULL)
+        return NULL;
+    PyObject *v = hpy_helper_call(st, HPY_HELPER_ADVISE, 2, client, dns_ttl);
+    Py_DECREF(dns_ttl);
+    return v;
 }
 
 PyObject *

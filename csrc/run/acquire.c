@@ -114,14 +114,18 @@ hp_ex_state_queued(hp_exchange *ex, hp_wait *w)
     return HP_GO_WAIT;
 }
 
+static bool
+out_of_descriptors(const hp_exchange *ex)
+{
+    return ex->err.sys_errno == EMFILE || ex->err.sys_errno == ENFILE;
+}
+
 /* Out of descriptors: an idle connection of any host gives up its own, once.
  */
 static bool
 make_room_for_descriptor(hp_exchange *ex)
 {
-    int e = ex->err.sys_errno;
-    if (ex->redialed || (e != EMFILE && e != ENFILE) ||
-        !hp_pool_evict_one(ex->pool))
+    if (ex->redialed || !out_of_descriptors(ex) || !hp_pool_evict_one(ex->pool))
         return false;
     ex->redialed = true;
     hp_err_clear(&ex->err);
@@ -133,7 +137,10 @@ dial_failed(hp_exchange *ex)
 {
     hp_pconn *dial = ex->dial;
     ex->dial = NULL;
-    hp_ex_tally_timeout(ex); /* while the want has a host to count it for */
+    /* While the want has a host to count it for. */
+    hp_ex_tally_timeout(ex);
+    if (out_of_descriptors(ex))
+        hp_pool_tally_no_descriptor(ex->pool, &ex->want);
     if (hp_pool_dial_failed(ex->pool, &ex->want, dial)) {
         hp_err_clear(&ex->err); /* served while the dial failed */
         return use_if_alive(ex);

@@ -314,6 +314,8 @@ server_disconnected(hp_exchange *ex, const hp_err *cause)
         hp_err_set_sys(&words, HP_E_READ, e, " ");
         snprintf(note, sizeof note, " (%.*s)", 100, words.text + 3);
     }
+    if (reused)
+        hp_pool_tally_lost(ex->pool, &ex->want);
     hp_go go = hp_ex_fail(
         ex, HP_E_SERVER_DISCONNECTED,
         "the server closed the connection without answering%s%s", note,

@@ -235,6 +235,12 @@ hp_transport_stats(hp_transport *t)
     return hp_pool_stats(t->pool);
 }
 
+hp_ns
+hp_transport_dns_ttl(const hp_transport *t)
+{
+    return t->config.dial.dns_ttl;
+}
+
 hp_pool *
 hp_transport_pool(hp_transport *t)
 {

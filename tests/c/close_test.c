@@ -252,6 +252,15 @@ at_other_host(void)
     return ex;
 }
 
+static uint64_t
+no_descriptors(void)
+{
+    hp_stats *s = hp_transport_stats(k.t);
+    uint64_t n = s->total.count.no_descriptors;
+    hp_stats_free(s);
+    return n;
+}
+
 /* An idle connection of any host gives its descriptor up, once. */
 static void
 test_no_descriptors(void)
@@ -274,6 +283,8 @@ test_no_descriptors(void)
         CHECK_INT(kit_head(&k, ex), cases[i].want);
         CHECK_INT(refusals, 0);
         CHECK_INT(k.scripts[0].closed, cases[i].error != EACCES);
+        CHECK_INT(no_descriptors(),
+                  cases[i].error == EACCES ? 0 : cases[i].refusals);
         if (cases[i].want == HP_GO_ERROR)
             CHECK_INT(ex->err.sys_errno, cases[i].error);
         hp_exchange_free(ex);

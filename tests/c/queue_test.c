@@ -144,6 +144,8 @@ test_max_waiting(void)
     CHECK_STR(err.text, "no connection is free and 2 of 2 requests wait "
                         "for one (max_waiting)");
     CHECK(w[3].want.state == HP_WANT_NEW && w[3].want.host == NULL);
+    CHECK_INT(kit_count(p).refused, 1);
+    CHECK_INT(kit_count(p).host_waits, 2);
     hp_pool_cancel(p, &w[1].want, NULL);
     CHECK_INT(kit_acquire(p, &w[3]), HP_WANT_QUEUED);
     hp_pool_close(p);
@@ -165,6 +167,7 @@ test_max_waiting_zero(void)
     kit_get(p, &w);
     CHECK_INT(kit_acquire_fails(p, &v), HP_E_QUEUE_FULL);
     CHECK_INT(kit_hosts(p), 1); /* b's record was made and is gone */
+    CHECK_INT(kit_count(p).refused, 1);
     CHECK_INT(kit_count(p).requests, 2);
     kit_put(p, &w);
     CHECK_INT(kit_acquire(p, &v), HP_WANT_DIALING); /* a's idle one goes */
@@ -266,6 +269,7 @@ test_both_limits(void)
     /* c's connection is of use to nobody: a and b are full. It idles. */
     CHECK_INT(kit_put(p, &wc), HP_KEEP);
     CHECK_GAUGES(p, 1, 2, 0, 0, 3);
+    CHECK_INT(kit_count(p).host_waits, 3);
     CHECK_INT(kit_put(p, &wb), HP_KEEP); /* b2, not the older a2 */
     CHECK_INT(hp_pool_look(p, &b2.want), HP_WANT_LEASED);
     hp_pool_put(p, &b2.want, HP_CLOSE_IO_ERROR);

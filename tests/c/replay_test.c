@@ -38,11 +38,11 @@ warm(const script_event *events, size_t n)
         warm(events_, sizeof events_ / sizeof *events_);                       \
     } while (0)
 
-static uint64_t
-replays(hp_replay_reason why)
+static hp_counters
+count(void)
 {
     hp_stats *s = hp_transport_stats(k.t);
-    uint64_t n = s->total.count.replays[why];
+    hp_counters n = s->total.count;
     hp_stats_free(s);
     return n;
 }
@@ -56,7 +56,9 @@ replayed(hp_replay_reason why)
     CHECK_INT(hp_exchange_head(ex)->status, 200);
     CHECK_INT(kit_facts(ex).attempts, 2);
     CHECK(!kit_facts(ex).reused);
-    CHECK_INT(replays(why), 1);
+    CHECK_INT(count().replays[why], 1);
+    CHECK_INT(count().lost, 0);
+    CHECK_INT(count().stale, 1);
     CHECK_INT(k.scripts[0].closed, 1);
     hp_exchange_free(ex);
     kit_free(&k);
@@ -72,6 +74,9 @@ not_replayed(hp_errc code)
     CHECK_INT(kit_facts(ex).attempts, 1);
     CHECK_INT(k.queue.next, 1);
     CHECK_INT(k.scripts[0].closed, 1);
+    bool lost = code == HP_E_SERVER_DISCONNECTED && kit_facts(ex).reused;
+    CHECK_INT(count().lost, lost);
+    CHECK_INT(count().stale, lost);
     hp_exchange_free(ex);
     kit_free(&k);
 }
@@ -365,7 +370,7 @@ five_stale(const script_event *last, hp_go want)
     hp_exchange *ex = kit_new(&k);
     CHECK_INT(kit_head(&k, ex), want);
     CHECK_INT(kit_facts(ex).attempts, 6);
-    CHECK_INT(replays(HP_REPLAY_LOST_BEFORE_FIRST_BYTE), 5);
+    CHECK_INT(count().replays[HP_REPLAY_LOST_BEFORE_FIRST_BYTE], 5);
     if (want == HP_GO_ERROR)
         CHECK_ERR(ex, HP_E_SERVER_DISCONNECTED);
     hp_exchange_free(ex);

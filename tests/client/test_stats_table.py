@@ -37,6 +37,7 @@ def row(key, *, requests=0, timeouts=None, closes=None, replays=None, waits=0):
         tally(PHASES, _core._phases, **(timeouts or {})),
         tally(CLOSES, _core._close_reasons, **(closes or {})),
         tally(REPLAYS, _core._replay_reasons, **(replays or {})),
+        (18, 19, 20, 21, 22, 23.5, 24.5),
     )
 
 
@@ -66,6 +67,9 @@ def test_fields(stats):
     assert (total.lookups, total.handshakes, total.resumed) == (13, 14, 15)
     assert (total.drains, total.waits, total.leaked) == (16, 4, 17)
     assert total.wait_seconds == 1.5
+    assert (total.host_waits, total.refused, total.no_descriptors) == (18, 19, 20)
+    assert (total.lost, total.stale) == (21, 22)
+    assert (total.stale_seconds, total.stale_squares) == (23.5, 24.5)
     assert stats.hosts["|http|127.0.0.1:8080"].requests == 7
     assert list(stats.hosts) == [
         "|http|127.0.0.1:8080",
