@@ -30,6 +30,7 @@
 #include "base/span.h"
 #include "net/dial_options.h"
 #include "net/tls.h"
+#include "pool/holders.h"
 #include "pool/limits.h"
 #include "pool/stats.h"
 #include "wire/coding.h"
@@ -90,6 +91,11 @@ size_t hp_transport_close_idle(hp_transport *t, hp_span host);
 /* A snapshot; free with hp_stats_free. NULL: out of memory. */
 hp_stats *hp_transport_stats(hp_transport *t);
 hp_ns hp_transport_dns_ttl(const hp_transport *t);
+
+/* Who has a connection now, longest first; of every transport of the process.
+ * Free with hp_holders_free. NULL: out of memory. Never blocks. */
+hp_holders *hp_transport_holders(hp_transport *t);
+hp_holders *hp_process_holders(void);
 
 /* ---- request ----------------------------------------------------------- */
 
@@ -152,6 +158,8 @@ typedef struct hp_request {
     bool decode;              /* undo Content-Encoding in hp_drive_read */
     int64_t max_size;         /* raw body bytes; < 0: no limit */
     int64_t max_decoded_size; /* decoded bytes; < 0: no limit */
+    hp_span site; /* the line of the caller's program, for hp_holder; copied */
+    bool whole;   /* nobody gets the response before its body is read */
 } hp_request;
 
 /* Zeroes and fills in the defaults: GET, default timeouts, no limits. */
@@ -270,8 +278,14 @@ void hp_exchange_facts(const hp_exchange *ex, hp_conn_facts *out);
  * once. Later reads are HP_E_CLOSED. Idempotent. */
 void hp_exchange_close(hp_exchange *ex);
 
-/* The response object was collected without end or close: counts a leak. */
-void hp_exchange_mark_leaked(hp_exchange *ex);
+/* The response object was collected without end or close: counts a leak.
+ * False: the connection is that of the parent of a fork, and nothing is lost.
+ */
+bool hp_exchange_mark_leaked(hp_exchange *ex);
+
+/* What a snapshot says of this exchange; the text lives as long as it does.
+ * False: it holds no connection. No drive may be under way. */
+bool hp_exchange_holder(const hp_exchange *ex, hp_holder *out);
 
 /* Closes if need be. No drive may be under way. Never blocks. NULL is fine. */
 void hp_exchange_free(hp_exchange *ex);

@@ -307,25 +307,44 @@ describe_counts(const hp_gauges *g, int64_t limit, const char *name, char *out,
     return n;
 }
 
+enum {
+    SITE_SHOWN = 120 /* of a line's text, which is known by its end */
+};
+
+static hp_span
+last(hp_span s, size_t n)
+{
+    return s.len > n ? hp_span_of(s.ptr + s.len - n, n) : s;
+}
+
+static void
+describe_holder(const hp_want *w, char *out, size_t cap)
+{
+    hp_span site = last(w->site, SITE_SHOWN);
+    snprintf(out, cap,
+             "; the oldest has been held for %.1f s by %.*s %.*s %s%s%s%.*s",
+             (double)(hp_clock_now() - w->leased_at) / HP_NS_PER_S,
+             w->method.len > 20 ? 20 : (int)w->method.len, w->method.ptr,
+             w->path.len > 80 ? 80 : (int)w->path.len, w->path.ptr,
+             holding_words(atomic_load(&w->holding)),
+             site.len ? ", made at " : "", site.len < w->site.len ? "..." : "",
+             (int)site.len, site.ptr);
+}
+
 static void
 describe_locked(hp_pool *p, const hp_host *h, hp_ns waited, hp_err *err)
 {
     bool host_full =
         !hp_below(hp_gauges_conns(&h->now), p->limits.max_conns_per_host);
     hp_span address = hp_key_address(h->node.key);
-    char counts[160], holder[200] = "";
+    char counts[160], holder[360] = "";
     describe_counts(
         host_full ? &h->now : &p->now,
         host_full ? p->limits.max_conns_per_host : p->limits.max_conns,
         host_full ? "max_conns_per_host" : "max_conns", counts, sizeof counts);
     const hp_want *o = longest_holder(p, host_full ? h : NULL);
     if (o)
-        snprintf(holder, sizeof holder,
-                 "; the oldest has been held for %.1f s by %.*s %.*s %s",
-                 (double)(hp_clock_now() - o->leased_at) / HP_NS_PER_S,
-                 o->method.len > 20 ? 20 : (int)o->method.len, o->method.ptr,
-                 o->path.len > 80 ? 80 : (int)o->path.len, o->path.ptr,
-                 holding_words(atomic_load(&o->holding)));
+        describe_holder(o, holder, sizeof holder);
     hp_err_set(err, HP_E_POOL_TIMEOUT,
                "waited %.1f s for a connection to %.*s: %s%s",
                (double)waited / HP_NS_PER_S,

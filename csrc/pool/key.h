@@ -30,7 +30,8 @@
  *   deadline, cancel, close,
  *   idempotent, decode,
  *   decompress, max_size,
- *   max_decoded_size
+ *   max_decoded_size, site,
+ *   whole
  *   default_encoding, stream, not in the key: the core does not know them
  *   raise_for_status,
  *   leak_warnings

@@ -33,6 +33,7 @@
 #include "base/waker.h"
 #include "net/conn.h"
 #include "net/dial_options.h"
+#include "pool/holders.h"
 #include "pool/key.h"
 #include "pool/limits.h"
 #include "pool/stats.h"
@@ -80,14 +81,6 @@ typedef enum hp_want_state {
     HP_WANT_LEASED
 } hp_want_state;
 
-/* What a holder is doing, for the diagnosis of those who wait. */
-typedef enum hp_holding {
-    HP_HOLDING_SENDING,
-    HP_HOLDING_AWAITING_HEAD,
-    HP_HOLDING_BODY_UNREAD,
-    HP_HOLDING_BODY_HALF_READ
-} hp_holding;
-
 /* Signals to a driving thread from others; a leaf lock. */
 typedef struct hp_interest {
     hp_mutex mu;
@@ -100,6 +93,8 @@ typedef struct hp_want {
     /* the owner's, set before acquire */
     const hp_key *key;
     hp_span method, path; /* for diagnosis; path without query */
+    hp_span site;         /* hp_request.site, borrowed */
+    bool whole;           /* hp_request.whole */
     hp_interest *interest;
     hp_waker *waker;        /* borrowed; woken on every change others make */
     _Atomic int holding;    /* hp_holding */
@@ -226,6 +221,14 @@ void hp_pool_tally_lost(hp_pool *p, hp_want *w);
 void hp_pool_tally_no_descriptor(hp_pool *p, hp_want *w);
 
 hp_stats *hp_pool_stats(hp_pool *p); /* NULL: out of memory */
+
+/* ---- who holds what (holders.c) ---------------------------------------- */
+
+/* Adds everyone who has a connection of this pool. */
+void hp_pool_gather(hp_pool *p, hp_gathering *g);
+/* A want that is SERVED (pool lock held) or LEASED (that, or its owner); spans
+ * borrowed from it. */
+void hp_want_holder(const hp_want *w, hp_holder *out);
 
 /* ---- interest ---------------------------------------------------------- */
 

@@ -17,8 +17,8 @@ enum {
     RAW_STAGE = 65536
 };
 
-static bool
-is_leased(const hp_exchange *ex)
+bool
+hp_ex_is_leased(const hp_exchange *ex)
 {
     hp_ex_state s = ex->state;
     return s == HP_EX_SEND || s == HP_EX_HEAD || s == HP_EX_BODY ||
@@ -33,7 +33,8 @@ assert_state(const hp_exchange *ex)
     assert(ex->dial == NULL || s == HP_EX_CONNECT);
     if (s == HP_EX_QUEUED || s == HP_EX_CONNECT)
         return; /* the want is in others' hands too */
-    assert(ex->want.state == (is_leased(ex) ? HP_WANT_LEASED : HP_WANT_NEW));
+    assert(ex->want.state ==
+           (hp_ex_is_leased(ex) ? HP_WANT_LEASED : HP_WANT_NEW));
     if (s == HP_EX_FAILED)
         assert(ex->err.code != HP_OK);
 }
@@ -112,8 +113,21 @@ prepare(hp_exchange *ex, const hp_request *r, hp_err *err)
     ex->facts = p->facts;
     ex->want.method = p->method;
     ex->want.path = p->path;
+    ex->want.whole = r->whole;
     if (r->source.kind == HP_SOURCE_PRODUCED && p->promised >= 0)
         ex->source.length = p->promised;
+    return 0;
+}
+
+static int
+copy_site(hp_exchange *ex, hp_span site, hp_err *err)
+{
+    if (site.len == 0)
+        return 0;
+    ex->site = hp_memdup(site.ptr, site.len);
+    if (ex->site == NULL)
+        return hp_err_set(err, HP_E_NOMEM, "out of memory");
+    ex->want.site = hp_span_of(ex->site, site.len);
     return 0;
 }
 
@@ -142,7 +156,8 @@ hp_exchange_new(hp_transport *t, const hp_request *request, hp_err *err)
         return NULL;
     }
     init(ex, t, request);
-    if (prepare(ex, request, err) != 0) {
+    if (prepare(ex, request, err) != 0 ||
+        copy_site(ex, request->site, err) != 0) {
         hp_exchange_free(ex);
         return NULL;
     }
@@ -165,6 +180,7 @@ hp_exchange_free(hp_exchange *ex)
     if (ex->generation == hp_fork_generation())
         hp_interest_destroy(&ex->interest); /* else perhaps held for ever */
     hp_prepared_unref(ex->prepared);
+    hp_free(ex->site);
     hp_coding_free(ex->coding);
     hp_body_free(&ex->body);
     hp_buf_free(&ex->in);
@@ -246,7 +262,7 @@ hp_ex_failed(hp_exchange *ex)
     if (ex->err.phase == HP_PHASE_NONE)
         ex->err.phase = hp_ex_phase(ex);
     hp_ex_tally_timeout(ex);
-    if (is_leased(ex)) {
+    if (hp_ex_is_leased(ex)) {
         hp_ex_give_back(ex, close_reason(ex->err.code));
     } else {
         hp_pconn *dial = ex->dial;

@@ -119,6 +119,7 @@ struct hp_exchange {
     hp_cancel *cancel;
     hp_node cancel_node;
     hp_prepared *prepared; /* a reference */
+    char *site;            /* NULL: not given */
     hp_key key;            /* its copy */
     hp_want want;
     hp_pconn *dial; /* CONNECT: our own */
@@ -144,7 +145,7 @@ struct hp_exchange {
     size_t seen;    /* bytes of it looked at */
     unsigned interims;
     bool may_block; /* the next read for the head may wait in recv() */
-    bool answered; /* a byte of this attempt's response was seen */
+    bool answered;  /* a byte of this attempt's response was seen */
     hp_head head;
     bool head_ok;
     hp_framing framing;
@@ -192,7 +193,8 @@ void hp_ex_drive_ends(hp_exchange *ex);
 /* exchange.c */
 hp_go hp_ex_fail(hp_exchange *ex, hp_errc code, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
-hp_go hp_ex_failed(hp_exchange *ex); /* ex->err is set: clean up */
+hp_go hp_ex_failed(hp_exchange *ex);         /* ex->err is set: clean up */
+bool hp_ex_is_leased(const hp_exchange *ex); /* has a connection in use */
 hp_stream *hp_ex_stream(const hp_exchange *ex);
 /* WANT_READ or WANT_WRITE to the wait. */
 void hp_ex_wait_io(const hp_exchange *ex, hp_wait *w, ssize_t want);

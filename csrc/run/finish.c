@@ -195,11 +195,22 @@ hp_exchange_close(hp_exchange *ex)
     atomic_store(&ex->busy, HP_EX_FREE);
 }
 
-void
+bool
 hp_exchange_mark_leaked(hp_exchange *ex)
 {
-    if (ex->generation == hp_fork_generation())
-        hp_pool_tally_leak(ex->pool, &ex->want);
+    if (ex->generation != hp_fork_generation())
+        return false;
+    hp_pool_tally_leak(ex->pool, &ex->want);
+    return true;
+}
+
+bool
+hp_exchange_holder(const hp_exchange *ex, hp_holder *out)
+{
+    if (ex->generation != hp_fork_generation() || !hp_ex_is_leased(ex))
+        return false;
+    hp_want_holder(&ex->want, out);
+    return true;
 }
 
 /* ---- facts ---- */

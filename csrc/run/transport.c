@@ -38,12 +38,23 @@ hp_inside_leave(void)
     atomic_fetch_sub_explicit(&inside, 1, memory_order_release);
 }
 
+/* NULL: the first one; after the last one. */
+static hp_transport *
+next_transport(hp_transport *t)
+{
+    hp_node *n = NULL;
+    if (t)
+        n = hp_list_next(&registry.list, &t->node);
+    else if (registry.ready)
+        n = hp_list_first(&registry.list);
+    return n ? HP_CONTAINER(n, hp_transport, node) : NULL;
+}
+
 static void
 each_transport(void (*fn)(hp_transport *))
 {
-    for (hp_node *n = registry.ready ? hp_list_first(&registry.list) : NULL; n;
-         n = hp_list_next(&registry.list, n))
-        fn(HP_CONTAINER(n, hp_transport, node));
+    for (hp_transport *t = NULL; (t = next_transport(t));)
+        fn(t);
 }
 
 /* ---- fork ---- */
@@ -239,6 +250,33 @@ hp_ns
 hp_transport_dns_ttl(const hp_transport *t)
 {
     return t->config.dial.dns_ttl;
+}
+
+static void
+gather_transport(void *t, hp_gathering *g)
+{
+    hp_pool_gather(((hp_transport *)t)->pool, g);
+}
+
+hp_holders *
+hp_transport_holders(hp_transport *t)
+{
+    return hp_gather(gather_transport, t);
+}
+
+static void
+gather_process(void *unused, hp_gathering *g)
+{
+    hp_lock(&registry.mu);
+    for (hp_transport *t = NULL; (t = next_transport(t));)
+        gather_transport(t, g);
+    hp_unlock(&registry.mu);
+}
+
+hp_holders *
+hp_process_holders(void)
+{
+    return hp_gather(gather_process, NULL);
 }
 
 hp_pool *

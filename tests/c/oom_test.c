@@ -49,6 +49,7 @@ large(void)
     kit_play(&k, events, 4);
     k.r.url = hp_span_cstr(url);
     k.r.server_name = hp_span_cstr(name);
+    k.r.site = hp_span_cstr(name);
 }
 
 static void
@@ -277,6 +278,8 @@ test_transport(void)
     }
     hp_mem_fail_after(0);
     CHECK(hp_transport_stats(t) == NULL);
+    hp_mem_fail_after(0);
+    CHECK(hp_transport_holders(t) == NULL);
     hp_mem_fail_after(0);
     CHECK(hp_cancel_new() == NULL);
     hp_mem_fail_after(-1);

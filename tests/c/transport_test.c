@@ -150,6 +150,91 @@ test_drained(void)
     teardown();
 }
 
+/* ---- who holds what ---- */
+
+static void
+check_holder(const hp_holder *h, const char *path, hp_holding phase)
+{
+    CHECK_SPAN(h->method, "GET");
+    CHECK_SPAN(h->path, path);
+    CHECK_STR(hp_holding_name(h->phase), hp_holding_name(phase));
+}
+
+/* From the request to the end of the body; the line is the exchange's own
+ * copy. */
+static void
+test_holders(void)
+{
+    char site[] = "app.py:1 in f";
+    call half, hung;
+    hp_holder one;
+    setup();
+    prepare(&half, "/half");
+    half.r.site = hp_span_cstr(site);
+    make(&half);
+    CHECK(!hp_exchange_holder(half.ex, &one));
+    memset(site, 'x', sizeof site);
+    CHECK(read_head(&half));
+    CHECK(hp_exchange_holder(half.ex, &one));
+    check_holder(&one, "/half", HP_HOLDING_BODY_UNREAD);
+    CHECK_SPAN(one.site, "app.py:1 in f");
+    read_some(&half);
+    start(&hung, "/hang");
+    SOON(atomic_load(&srv.requests) == 2);
+    hp_holders *all;
+    for (int ms = 0;; ms++) {
+        all = hp_transport_holders(t);
+        CHECK(all && ms < LO_PATIENCE_MS);
+        if (all->n == 2 && all->at[1].phase == HP_HOLDING_AWAITING_HEAD)
+            break;
+        hp_holders_free(all);
+        poll(NULL, 0, 1);
+    }
+    check_holder(&all->at[0], "/half", HP_HOLDING_BODY_HALF_READ);
+    check_holder(&all->at[1], "/hang", HP_HOLDING_AWAITING_HEAD);
+    CHECK_SPAN(all->at[0].site, "app.py:1 in f");
+    hp_holders_free(all);
+    server_go(&srv);
+    read_body(&half);
+    CHECK(!hp_exchange_holder(half.ex, &one));
+    hp_exchange_close(hung.ex);
+    finish(&hung, HP_E_CLOSED);
+    all = hp_transport_holders(t);
+    CHECK_INT(all->n, 0);
+    hp_holders_free(all);
+    hp_exchange_free(half.ex);
+    teardown();
+}
+
+/* Over all transports, the longest first. */
+static void
+test_holders_of_the_process(void)
+{
+    call first, second;
+    setup();
+    hp_transport *other = t;
+    prepare(&first, "/half");
+    make(&first);
+    CHECK(read_head(&first));
+    open_transport();
+    prepare(&second, "/half");
+    second.r.whole = true;
+    make(&second);
+    CHECK(read_head(&second));
+    hp_holders *all = hp_process_holders();
+    CHECK_INT(all->n, 2);
+    CHECK(all->at[0].conn_id < all->at[1].conn_id);
+    CHECK(!all->at[0].whole && all->at[1].whole);
+    hp_holders_free(all);
+    hp_exchange_free(first.ex);
+    hp_exchange_free(second.ex);
+    hp_transport_unref(other);
+    all = hp_process_holders();
+    CHECK_INT(all->n, 0);
+    hp_holders_free(all);
+    teardown();
+}
+
 /* ---- ending from another thread ---- */
 
 typedef void end_fn(call *c);
@@ -383,6 +468,8 @@ main(void)
     RUN(test_pool_timeout);
     RUN(test_handed_over);
     RUN(test_drained);
+    RUN(test_holders);
+    RUN(test_holders_of_the_process);
     RUN(test_end_in_queue);
     RUN(test_end_in_connect);
     RUN(test_end_in_head);
