@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMappin
 from contextvars import ContextVar
 from datetime import timedelta
 from os import PathLike
+from socket import AddressFamily
 from types import TracebackType
 from typing import (
     Any,
@@ -43,6 +44,10 @@ _ContentIn: TypeAlias = Buffer | str | Iterable[Buffer | str] | _SupportsRead
 # or of another library, None. Left out: the client's.
 _TimeoutIn: TypeAlias = Any
 _VerifyIn: TypeAlias = bool | str | PathLike[str] | bytes | Any
+_ResolveIn: TypeAlias = Mapping[str, str | Iterable[str]]
+_SocketOption: TypeAlias = (
+    tuple[int, int, int | Buffer] | tuple[int, int, None, int]
+)
 _CertIn: TypeAlias = (
     str | PathLike[str] | tuple[Any, Any] | tuple[Any, Any, Any] | list[Any]
 )
@@ -66,6 +71,11 @@ class Client:
         max_decoded_size: int | None = None,
         default_encoding: str | Callable[[bytes], str] = "utf-8",
         dns_ttl: float | None = 10.0,
+        resolve: _ResolveIn | None = None,
+        local_address: str | tuple[str, int] | None = None,
+        uds: str | bytes | PathLike[str] | None = None,
+        family: int | Literal["ipv4", "ipv6"] | None = None,
+        socket_options: Iterable[_SocketOption] | None = None,
         max_header_bytes: int = 1048576,
         raise_for_status: bool = False,
         leak_warnings: bool = True,
@@ -276,6 +286,16 @@ class Client:
     def cert(self) -> Any: ...
     @property
     def tls(self) -> TLS | None: ...
+    @property
+    def resolve(self) -> dict[str, tuple[str, ...]] | None: ...
+    @property
+    def local_address(self) -> str | tuple[str, int] | None: ...
+    @property
+    def uds(self) -> str | bytes | None: ...
+    @property
+    def family(self) -> AddressFamily | None: ...
+    @property
+    def socket_options(self) -> tuple[_SocketOption, ...] | None: ...
     @property
     def default_encoding(self) -> str | Callable[[bytes], str]: ...
     @property
@@ -654,6 +674,11 @@ def configure(
     max_decoded_size: int | None = None,
     default_encoding: str | Callable[[bytes], str] = "utf-8",
     dns_ttl: float | None = 10.0,
+    resolve: _ResolveIn | None = None,
+    local_address: str | tuple[str, int] | None = None,
+    uds: str | bytes | PathLike[str] | None = None,
+    family: int | Literal["ipv4", "ipv6"] | None = None,
+    socket_options: Iterable[_SocketOption] | None = None,
     max_header_bytes: int = 1048576,
     raise_for_status: bool = False,
     leak_warnings: bool = True,

@@ -102,11 +102,12 @@ def idna_url(url: str) -> str:
     host, colon, port = hostport.partition(":")
     if not host or host.startswith("["):
         raise InvalidURL(f"the host of the URL is not a name: {hostport!r}")
-    name = _encode_host(host)
+    name = encode_host(host)
     return f"{scheme}{mark}{userinfo}{at}{name}{colon}{port}{rest[end:]}"
 
 
-def _encode_host(host: str) -> str:
+def encode_host(host: str) -> str:
+    """`host` in ASCII, as a URL bears it. InvalidURL when it is no name."""
     import idna
 
     try:

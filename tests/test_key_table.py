@@ -65,4 +65,4 @@ def test_the_table_names_nothing_that_is_gone():
 
 def test_a_missing_option_is_seen():
     text = (CSRC / "pool/key.h").read_text().replace("local_address,", "")
-    assert options() - table(text) == {"local_address"}
+    assert "local_address" in options() - table(text)

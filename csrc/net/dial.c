@@ -292,9 +292,8 @@ start_next(hp_dial *d, int *connected, hp_err *err)
     hp_err e;
     hp_err_clear(&e);
     a->addr = d->addrs->list[d->order[d->next]];
-    /* The port stands at the same place for both families. */
     if (a->addr.u.sa.sa_family != AF_UNIX && a->addr.u.in.sin_port == 0)
-        a->addr.u.in.sin_port = htons(spec->port);
+        hp_addr_set_port(&a->addr, spec->port);
     a->fd = hp_sock_connect(&a->addr, spec->local_address, spec->sockopts,
                             spec->n_sockopts, &in_progress, &e);
     if (a->fd < 0)

@@ -118,6 +118,12 @@ hp_addr_from_literal(const char *text, hp_addr *out)
     return in6_from_literal(text, out);
 }
 
+void
+hp_addr_set_port(hp_addr *a, uint16_t port)
+{
+    a->u.in.sin_port = htons(port); /* the same place for both families */
+}
+
 int
 hp_addr_from_path(const char *path, hp_addr *out)
 {
@@ -255,6 +261,19 @@ option_failed(int fd, const hp_addr *to, const hp_sockopt *o, hp_err *err)
     return connect_failed(fd, to, doing, err);
 }
 
+static int
+bind_failed(int fd, const hp_addr *to, const hp_addr *local, hp_err *err)
+{
+    char doing[HP_ADDR_TEXT_MAX + 32], text[HP_ADDR_TEXT_MAX];
+    int saved = errno;
+    hp_addr_format(local, text);
+    if (local->u.in.sin_port == 0)
+        *strrchr(text, ':') = '\0'; /* any port: not worth a word */
+    snprintf(doing, sizeof doing, ": local address %s", text);
+    errno = saved;
+    return connect_failed(fd, to, doing, err);
+}
+
 int
 hp_sock_connect(const hp_addr *to, const hp_addr *local, const hp_sockopt *opts,
                 int n_opts, int *in_progress, hp_err *err)
@@ -267,7 +286,7 @@ hp_sock_connect(const hp_addr *to, const hp_addr *local, const hp_sockopt *opts,
     if (refused)
         return option_failed(fd, to, refused, err);
     if (local && bind_local(fd, to, local) != 0)
-        return connect_failed(fd, to, ": local address", err);
+        return bind_failed(fd, to, local, err);
     if (start_connect(fd, to, in_progress) != 0)
         return connect_failed(fd, to, "", err);
     return fd;

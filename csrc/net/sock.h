@@ -5,6 +5,7 @@
 
 #include <netinet/in.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -31,6 +32,9 @@ void hp_addr_format(const hp_addr *a, char out[HP_ADDR_TEXT_MAX]);
  * 1: *out is set. 0: `text` is no literal. -1: it is one, but its zone names
  * no interface of this machine. */
 int hp_addr_from_literal(const char *text, hp_addr *out);
+
+/* Of an IP address. */
+void hp_addr_set_port(hp_addr *a, uint16_t port);
 
 /* A Unix socket's path. -1 when it is empty or too long for the kernel. */
 int hp_addr_from_path(const char *path, hp_addr *out);

@@ -17,6 +17,7 @@ typedef struct hpy_client {
     PyObject *base_url;      /* str, or NULL */
     PyObject *limits;        /* config.Limits, or NULL */
     PyObject *verify, *cert, *tls;
+    PyObject *dialing;          /* see dialing.h, or NULL */
     PyObject *default_encoding; /* str or callable */
     int64_t max_size, max_decoded_size;
     bool trust_env, decompress, raise_for_status, leak_warnings, stream;

@@ -70,7 +70,9 @@ static const char hpy_stream_doc[] =
     "*, base_url='', headers=None, params=None, timeout=..., limits=None, "    \
     "verify=True, cert=None, tls=None, trust_env=True, decompress=True, "      \
     "max_size=None, max_decoded_size=None, default_encoding='utf-8', "         \
-    "dns_ttl=10.0, max_header_bytes=1048576, raise_for_status=False, "         \
+    "dns_ttl=10.0, resolve=None, local_address=None, uds=None, family=None, "  \
+    "socket_options=None, max_header_bytes=1048576, "                          \
+    "raise_for_status=False, "                                                 \
     "leak_warnings=True, stream="
 
 static const char hpy_client_doc[] =
@@ -91,6 +93,14 @@ static const char hpy_client_doc[] =
     "  max_decoded_size  most bytes of a body after decoding\n"
     "  default_encoding  for text without a charset; str or callable(bytes)\n"
     "  dns_ttl           seconds a look-up is remembered; 0: not at all\n"
+    "  resolve           {\"host:port\": [addresses]}: dialled instead of a\n"
+    "                    look-up; \"host\" is for every port\n"
+    "  local_address     ip, or (ip, port): where connections come from\n"
+    "  uds               path of the Unix socket all connections go to\n"
+    "  family            socket.AF_INET or AF_INET6 (or \"ipv4\", \"ipv6\"):\n"
+    "                    addresses of the other one are left out\n"
+    "  socket_options    [(level, option, int or bytes)]: set before a socket\n"
+    "                    is bound and connected, after hpool's own\n"
     "  max_header_bytes  most bytes of a response head\n"
     "  raise_for_status  raise HTTPError for 4xx and 5xx by itself\n"
     "  leak_warnings     ResourceWarning for responses that were dropped\n"

@@ -1,5 +1,6 @@
 /* Client.__init__, the attributes, and pickling of the settings. */
 #include "client.h"
+#include "dialing.h"
 #include "errors.h"
 
 /* ---- __init__ ---- */
@@ -20,6 +21,8 @@ enum {
     MAX_DECODED_SIZE,
     DEFAULT_ENCODING,
     DNS_TTL,
+    DIALING, /* the first of HPY_DIALING_COUNT, in their order */
+    DIALING_LAST = DIALING + HPY_DIALING_COUNT - 1,
     MAX_HEADER_BYTES,
     RAISE_FOR_STATUS,
     LEAK_WARNINGS,
@@ -42,6 +45,11 @@ static char *setting_names[] = {
     "max_decoded_size",
     "default_encoding",
     "dns_ttl",
+    "resolve",
+    "local_address",
+    "uds",
+    "family",
+    "socket_options",
     "max_header_bytes",
     "raise_for_status",
     "leak_warnings",
@@ -56,10 +64,10 @@ static int
 parse_settings(PyObject *args, PyObject *kwargs, PyObject **v)
 {
     return PyArg_ParseTupleAndKeywords(
-               args, kwargs, "|$OOOOOOOOOOOOOOOOOO:Client", setting_names,
+               args, kwargs, "|$OOOOOOOOOOOOOOOOOOOOOOO:Client", setting_names,
                &v[0], &v[1], &v[2], &v[3], &v[4], &v[5], &v[6], &v[7], &v[8],
                &v[9], &v[10], &v[11], &v[12], &v[13], &v[14], &v[15], &v[16],
-               &v[17])
+               &v[17], &v[18], &v[19], &v[20], &v[21], &v[22])
                ? 0
                : -1;
 }
@@ -209,13 +217,17 @@ static int
 make_transport(hpy_client *c, PyObject **v)
 {
     hp_transport_config config;
+    hpy_dialing_arrays arrays;
     hp_err err;
     hp_err_clear(&err);
-    if (transport_config(c, v, &config) < 0)
+    if (hpy_dialing_new(c->st, v + DIALING, c->settings, &c->dialing) < 0 ||
+        transport_config(c, v, &config) < 0)
         return -1;
-    c->transport = hp_transport_new(&config, &err);
+    if (hpy_dialing_config(c->st, c->dialing, &arrays, &config.dial) == 0)
+        c->transport = hp_transport_new(&config, &err);
+    hpy_dialing_clear(&arrays);
     if (c->transport == NULL)
-        hpy_raise(c->st, &err, NULL);
+        hpy_raise(c->st, &err, NULL); /* unless something is raised */
     return c->transport == NULL ? -1 : 0;
 }
 
@@ -422,6 +434,12 @@ get_object(PyObject *op, void *closure)
 }
 
 static PyObject *
+get_dialing(PyObject *op, void *name)
+{
+    return hpy_dialing_get(((hpy_client *)op)->dialing, name);
+}
+
+static PyObject *
 get_bool(PyObject *op, void *closure)
 {
     return PyBool_FromLong(*(bool *)((char *)op + (size_t)closure));
@@ -445,6 +463,15 @@ PyGetSetDef hpy_client_getset[] = {
     {"verify", get_object, NULL, "What verify= was given; fixed.", AT(verify)},
     {"cert", get_object, NULL, "What cert= was given; fixed.", AT(cert)},
     {"tls", get_object, NULL, "What tls= was given; fixed.", AT(tls)},
+    {"resolve", get_dialing, NULL, "What resolve= was given; fixed.",
+     "resolve"},
+    {"local_address", get_dialing, NULL,
+     "What local_address= was given; fixed.", "local_address"},
+    {"uds", get_dialing, NULL, "What uds= was given; fixed.", "uds"},
+    {"family", get_dialing, NULL,
+     "socket.AF_INET, socket.AF_INET6, or None for both; fixed.", "family"},
+    {"socket_options", get_dialing, NULL,
+     "What socket_options= was given, as a tuple; fixed.", "socket_options"},
     {"default_encoding", get_object, NULL,
      "Encoding of text without a charset; fixed.", AT(default_encoding)},
     {"trust_env", get_bool, NULL, "bool; fixed.", AT(trust_env)},

@@ -26,6 +26,7 @@ client_traverse(PyObject *op, visitproc visit, void *arg)
     Py_VISIT(self->verify);
     Py_VISIT(self->cert);
     Py_VISIT(self->tls);
+    Py_VISIT(self->dialing);
     Py_VISIT(self->default_encoding);
     Py_VISIT(self->settings);
     Py_VISIT(self->headers_view);
@@ -42,6 +43,7 @@ client_clear(PyObject *op)
     Py_CLEAR(self->verify);
     Py_CLEAR(self->cert);
     Py_CLEAR(self->tls);
+    Py_CLEAR(self->dialing);
     Py_CLEAR(self->default_encoding);
     Py_CLEAR(self->settings);
     Py_CLEAR(self->headers_view);

@@ -54,6 +54,7 @@ typedef enum hpy_arg {
     X(LIMITS, "hpool.config", "Limits")                                        \
     X(TLS_RESOLVE, "hpool._tls", "resolve")                                    \
     X(CLIENT_HEADERS, "hpool._defaults", "ClientHeaders")                      \
+    X(DIALING, "hpool._dialing", "Dialing")                                    \
     X(ITER_LINES, "hpool._response", "iter_lines")                             \
     X(ITER_TEXT, "hpool._response", "iter_text")                               \
     X(ITER_TEXT_LINES, "hpool._response", "iter_text_lines")                   \

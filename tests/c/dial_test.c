@@ -283,7 +283,7 @@ test_other_family_than_local_address(void)
     close(fd);
     mixed[1] = list[0];
     fail(&spec, mixed, 2, &err); /* but named when all fails */
-    CHECK(strstr(err.text, "[::1]:1: local address: "));
+    CHECK(strstr(err.text, "[::1]:1: local address 127.0.0.1: "));
     close(dead);
     close(listener);
 }

@@ -15,12 +15,14 @@ def _environment(more):
     return inherited | {"PYTHONPATH": f"{hpool.__path__[0]}/.."} | more
 
 
-def start(program, *arguments, **environment):
-    """Starts the program (source text) with these arguments."""
+def start(program, *arguments, pass_fds=(), **environment):
+    """Starts the program (source text) with these arguments, leaving it these
+    descriptors."""
     return subprocess.Popen(
         [sys.executable, "-X", "faulthandler", "-W", "error", "-c", program,
          *map(str, arguments)],
         env=_environment(environment),
+        pass_fds=pass_fds,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

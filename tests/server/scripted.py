@@ -135,7 +135,8 @@ class Connection:
     def __init__(self, server, number, sock, peer):
         self.server = server
         self.number = number  # 1 is the first
-        self.port = peer[1]  # the client's
+        self.peer = peer  # the client's (host, port, ...); "" on a Unix socket
+        self.port = peer[1] if peer else None
         self.requests = []
         # The client's FIN or RST has come. A FIN stands in line behind what the
         # client has sent before: while a script leaves a big upload unread there
@@ -409,9 +410,15 @@ reset = _step(Connection.reset)
 
 class ScriptedServer:
     def __init__(
-        self, *scripts, tls=None, host="127.0.0.1", port=0, backlog=128, timeout=10.0
+        self,
+        *scripts,
+        tls=None,
+        host="127.0.0.1",
+        port=0,
+        uds=None,
+        backlog=128,
+        timeout=10.0,
     ):
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self.host, self.tls, self.timeout = host, tls, timeout
         self.connections = []
         self.requests = []  # of all connections, by the end of their heads
@@ -422,8 +429,18 @@ class ScriptedServer:
         self._waited_for = set()
         self._watched = {}  # descriptor: connection
         self._threads = []
-        self._listener = socket.create_server((host, port), family=family, backlog=backlog)
-        self.port = self._listener.getsockname()[1]
+        if uds is None:
+            self._listener = self._listen(host, port, backlog)
+            self.port = self._listener.getsockname()[1]
+        else:
+            self._listener = socket.socket(socket.AF_UNIX)
+            self._listener.bind(str(uds))
+            self._listener.listen(backlog)
+
+    @staticmethod
+    def _listen(host, port, backlog):
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        return socket.create_server((host, port), family=family, backlog=backlog)
 
     @property
     def url(self):
@@ -519,7 +536,8 @@ class ScriptedServer:
 
     def _accept(self):
         sock, peer = self._listener.accept()
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if sock.family != socket.AF_UNIX:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.settimeout(self.timeout)
         connection = Connection(self, len(self.connections) + 1, sock, peer)
         thread = threading.Thread(
@@ -581,7 +599,7 @@ class ScriptedServer:
 @contextmanager
 def refused_port(host="127.0.0.1"):
     """A port that refuses: bound, so that nobody else gets it, and deaf."""
-    with socket.socket() as sock:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as sock:
         sock.bind((host, 0))
         yield sock.getsockname()[1]
 

@@ -1,0 +1,170 @@
+#include "dialing.h"
+
+#include "args.h"
+#include "errors.h"
+
+/* ---- making it ---- */
+
+int
+hpy_dialing_new(hpy_state *st, PyObject *const *given, PyObject *settings,
+                PyObject **out)
+{
+    PyObject *v[HPY_DIALING_COUNT];
+    bool any = false;
+    *out = NULL;
+    for (int i = 0; i < HPY_DIALING_COUNT; i++) {
+        v[i] = given[i] == NULL ? Py_None : given[i];
+        any |= v[i] != Py_None;
+    }
+    if (!any)
+        return 0;
+    *out = hpy_helper_call(st, HPY_HELPER_DIALING, HPY_DIALING_COUNT, v[0],
+                           v[1], v[2], v[3], v[4]);
+    if (*out == NULL)
+        return -1;
+    PyObject *own = PyObject_CallMethod(*out, "settings", NULL);
+    int rc = own == NULL ? -1 : PyDict_Update(settings, own);
+    Py_XDECREF(own);
+    return rc;
+}
+
+PyObject *
+hpy_dialing_get(PyObject *dialing, const char *name)
+{
+    return dialing == NULL ? Py_NewRef(Py_None)
+                           : PyObject_GetAttrString(dialing, name);
+}
+
+/* ---- in the core's terms ---- */
+
+static int
+address_of(hpy_state *st, const char *ip, int port, hp_addr *out)
+{
+    if (hp_addr_from_literal(ip, out) != 1)
+        return hpy_raise_argument(
+            st, "the zone of %s is no interface of this machine", ip);
+    hp_addr_set_port(out, (uint16_t)port);
+    return 0;
+}
+
+static hp_addrs *
+addresses_of(hpy_state *st, PyObject *list)
+{
+    Py_ssize_t n = PyTuple_GET_SIZE(list);
+    hp_addrs *out = hp_addrs_new((int)n);
+    if (out == NULL)
+        return (hp_addrs *)PyErr_NoMemory();
+    for (Py_ssize_t i = 0; i < n; i++) {
+        const char *ip;
+        int port;
+        if (!PyArg_ParseTuple(PyTuple_GET_ITEM(list, i), "si", &ip, &port) ||
+            address_of(st, ip, port, &out->list[i]) < 0) {
+            hp_addrs_unref(out);
+            return NULL;
+        }
+    }
+    return out;
+}
+
+static int
+set_overrides(hpy_state *st, PyObject *list, hpy_dialing_arrays *a,
+              hp_dial_options *out)
+{
+    Py_ssize_t n = PyTuple_GET_SIZE(list);
+    a->overrides = PyMem_Calloc((size_t)n + 1, sizeof *a->overrides);
+    if (a->overrides == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    for (Py_ssize_t i = 0; i < n; i++) {
+        hp_override *o = &a->overrides[i];
+        PyObject *addresses;
+        if (!PyArg_ParseTuple(PyTuple_GET_ITEM(list, i), "sHO!", &o->host,
+                              &o->port, &PyTuple_Type, &addresses))
+            return -1;
+        o->addrs = addresses_of(st, addresses);
+        if (o->addrs == NULL)
+            return -1;
+        a->n_overrides = i + 1;
+    }
+    out->overrides = a->overrides;
+    out->n_overrides = (int)n;
+    return 0;
+}
+
+static int
+sockopt_of(PyObject *item, hp_sockopt *out)
+{
+    PyObject *value;
+    int length;
+    if (!PyArg_ParseTuple(item, "iiOis", &out->level, &out->name, &value,
+                          &length, &out->label))
+        return -1;
+    out->len = (socklen_t)length;
+    if (PyBytes_Check(value))
+        out->data = PyBytes_AS_STRING(value);
+    else if (value != Py_None)
+        out->value = (int)PyLong_AsLong(value);
+    return PyErr_Occurred() ? -1 : 0;
+}
+
+static int
+set_sockopts(PyObject *list, hpy_dialing_arrays *a, hp_dial_options *out)
+{
+    Py_ssize_t n = PyTuple_GET_SIZE(list);
+    a->sockopts = PyMem_Calloc((size_t)n + 1, sizeof *a->sockopts);
+    if (a->sockopts == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    for (Py_ssize_t i = 0; i < n; i++) {
+        if (sockopt_of(PyTuple_GET_ITEM(list, i), &a->sockopts[i]) < 0)
+            return -1;
+    }
+    out->sockopts = a->sockopts;
+    out->n_sockopts = (int)n;
+    return 0;
+}
+
+static int
+set_core(hpy_state *st, PyObject *core, hpy_dialing_arrays *a,
+         hp_dial_options *out)
+{
+    PyObject *overrides, *options, *uds;
+    const char *ip;
+    int port;
+    if (!PyArg_ParseTuple(core, "O!ziOiO!", &PyTuple_Type, &overrides, &ip,
+                          &port, &uds, &out->family, &PyTuple_Type, &options))
+        return -1;
+    if (uds != Py_None)
+        out->uds = PyBytes_AS_STRING(uds);
+    if (ip != NULL) {
+        if (address_of(st, ip, port, &a->local_address) < 0)
+            return -1;
+        out->local_address = &a->local_address;
+    }
+    if (set_overrides(st, overrides, a, out) < 0)
+        return -1;
+    return set_sockopts(options, a, out);
+}
+
+int
+hpy_dialing_config(hpy_state *st, PyObject *dialing, hpy_dialing_arrays *a,
+                   hp_dial_options *out)
+{
+    *a = (hpy_dialing_arrays){.n_overrides = 0};
+    if (dialing == NULL)
+        return 0;
+    a->core = PyObject_GetAttrString(dialing, "core");
+    return a->core == NULL ? -1 : set_core(st, a->core, a, out);
+}
+
+void
+hpy_dialing_clear(hpy_dialing_arrays *a)
+{
+    for (Py_ssize_t i = 0; i < a->n_overrides; i++)
+        hp_addrs_unref(a->overrides[i].addrs);
+    PyMem_Free(a->overrides);
+    PyMem_Free(a->sockopts);
+    Py_CLEAR(a->core);
+}
