@@ -97,6 +97,23 @@ hp_ns hp_transport_dns_ttl(const hp_transport *t);
 hp_holders *hp_transport_holders(hp_transport *t);
 hp_holders *hp_process_holders(void);
 
+enum {
+    HP_SHORT_LIVED_REQUESTS = 3, /* at most so many in all its life */
+    HP_SHORT_LIVED_HOSTS = 64
+};
+
+typedef struct hp_short_lived {
+    char host[320];      /* "|http|example.com:80" */
+    uint64_t transports; /* short-lived, each at most 90 s after the last */
+    uint64_t requests;   /* of them all */
+} hp_short_lived;
+
+/* The hosts of this process whose connections ended with transports that were
+ * closed, or freed, after a few requests, and which had one of them within the
+ * last ten minutes. Fills out[HP_SHORT_LIVED_HOSTS] and
+ * returns how many there are. Never blocks. */
+size_t hp_process_short_lived(hp_short_lived *out);
+
 /* ---- request ----------------------------------------------------------- */
 
 typedef struct hp_timeouts { /* durations; negative = no limit, never 0 */

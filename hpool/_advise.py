@@ -12,8 +12,11 @@ if TYPE_CHECKING:
     from ._advice import Advice
 
 
-def advise(client: Client, dns_ttl: float) -> list[Advice]:
-    """What is wrong with `client`, the worst first."""
+def advise(
+    client: Client, dns_ttl: float, short_lived: list[tuple[str, int, int]]
+) -> list[Advice]:
+    """What is wrong with `client`, the worst first. The core gives what no
+    attribute tells."""
     return diagnose(
         Seen(
             client.stats(),
@@ -21,6 +24,7 @@ def advise(client: Client, dns_ttl: float) -> list[Advice]:
             dns_ttl=dns_ttl,
             descriptors=descriptors(),
             time_wait=time_wait(),
+            short_lived=short_lived,
         )
     )
 

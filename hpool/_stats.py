@@ -58,8 +58,8 @@ class HostStats(Frozen):
     `replays` by reason. In all since the client was made; for a host since
     it last was without any connection or waiter, when it is forgotten.
     Also: `host_waits`, those of the waits that were for the host's own limit;
-    `refused`, requests that found the queue full; `no_descriptors`, dials
-    that got none from the system; `lost`, requests that failed because the
+    `refused`, requests that found the queue full; `no_descriptors`, how often
+    the system had none left for a dial or a wait; `lost`, requests that failed because the
     server had closed the kept connection they went out on; `stale`, idle
     connections that the server had closed, after `stale_seconds` idle in all
     (`stale_squares`: the sum of their squares, for the spread).

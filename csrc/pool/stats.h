@@ -30,7 +30,7 @@ typedef struct hp_counters {
     uint64_t replays[HP_REPLAY_REASON_COUNT];
     uint64_t host_waits;     /* of the waits: its own host was full */
     uint64_t refused;        /* requests that found the queue full */
-    uint64_t no_descriptors; /* dials that got none from the system */
+    uint64_t no_descriptors; /* dials, and waits, that got none */
     uint64_t lost; /* requests that failed because the server had closed the
                       kept connection they went out on */
     /* Idle connections that the server had closed, and how long each had been

@@ -66,15 +66,37 @@ hosts(const hp_stats *s)
     return list;
 }
 
+/* [(key, transports, requests), ...] */
+static PyObject *
+short_lived(void)
+{
+    hp_short_lived *at = PyMem_New(hp_short_lived, HP_SHORT_LIVED_HOSTS);
+    if (at == NULL)
+        return PyErr_NoMemory();
+    size_t n = hp_process_short_lived(at);
+    PyObject *list = PyList_New((Py_ssize_t)n);
+    for (size_t i = 0; list != NULL && i < n; i++) {
+        PyObject *row = Py_BuildValue(
+            "(sKK)", at[i].host, (ull)at[i].transports, (ull)at[i].requests);
+        if (row == NULL)
+            Py_CLEAR(list);
+        else
+            PyList_SET_ITEM(list, (Py_ssize_t)i, row);
+    }
+    PyMem_Free(at);
+    return list;
+}
+
 PyObject *
 hpy_advise(hpy_state *st, PyObject *client, hp_transport *t)
 {
-    PyObject *dns_ttl = PyFloat_FromDouble((double)hp_transport_dns_ttl(t) /
-                                           (double)HP_NS_PER_S);
-    if (dns_ttl == NULL)
-        return NULL;
-    PyObject *v = hpy_helper_call(st, HPY_HELPER_ADVISE, 2, client, dns_ttl);
-    Py_DECREF(dns_ttl);
+    double ttl = (double)hp_transport_dns_ttl(t) / (double)HP_NS_PER_S;
+    PyObject *dns_ttl = PyFloat_FromDouble(ttl), *v = NULL;
+    PyObject *hosts = dns_ttl == NULL ? NULL : short_lived();
+    if (hosts != NULL)
+        v = hpy_helper_call(st, HPY_HELPER_ADVISE, 3, client, dns_ttl, hosts);
+    Py_XDECREF(dns_ttl);
+    Py_XDECREF(hosts);
     return v;
 }
 

@@ -88,6 +88,17 @@ occupied(hp_ex_user user, hp_err *err)
 }
 
 static int
+no_waker(hp_exchange *ex, int e, hp_err *err)
+{
+    if (e == EMFILE || e == ENFILE)
+        hp_pool_tally_no_descriptor(ex->pool, &ex->want);
+    hp_ex_release(ex);
+    return hp_err_set_sys(err, HP_E_CONNECT, e,
+                          "cannot make a wake-up descriptor (raise the limit "
+                          "with ulimit -n)");
+}
+
+static int
 enter(visit *v, hp_err *err)
 {
     hp_exchange *ex = v->ex;
@@ -97,12 +108,8 @@ enter(visit *v, hp_err *err)
     if (user != HP_EX_FREE)
         return occupied(user, err);
     v->waker = hp_waker_for_thread();
-    if (v->waker == NULL) {
-        hp_ex_release(ex);
-        return hp_err_set_sys(err, HP_E_CONNECT, errno,
-                              "cannot make a wake-up descriptor (raise the "
-                              "limit with ulimit -n)");
-    }
+    if (v->waker == NULL)
+        return no_waker(ex, errno, err);
     hp_wait_reset(&v->wait);
     v->readable = 0;
     hp_inside_enter();

@@ -9,13 +9,16 @@
 #include "base/mem.h"
 #include "pool/keeper.h"
 #include "run/exchange.h"
+#include "run/short_lived.h"
 
 struct hp_transport {
     atomic_int refs;
     hp_transport_config config;
     hp_pool *pool;
     hp_prepared_cache prepared;
-    hp_node node; /* registry */
+    hp_node node;      /* registry */
+    hp_ns born;        /* hp_clock_idle() */
+    atomic_bool ended; /* closed, or about to be freed */
 };
 
 static struct {
@@ -99,6 +102,7 @@ child(void)
 {
     each_transport(child_one);
     atomic_store(&inside, 0);
+    hp_short_lived_forget();
     hp_mutex_init(&registry.mu);
 }
 
@@ -193,7 +197,9 @@ hp_transport_new(const hp_transport_config *config, hp_err *err)
     atomic_init(&t->refs, 1);
     t->config = *config;
     t->config.dial = HP_DIAL_OPTIONS_INIT; /* the pool has the copy */
+    t->config.dial.dns_ttl = config->dial.dns_ttl;
     t->pool = pool;
+    t->born = hp_clock_idle();
     hp_prepared_cache_init(&t->prepared);
     hp_lock(&registry.mu);
     hp_list_push_back(&registry.list, &t->node);
@@ -208,11 +214,36 @@ hp_transport_ref(hp_transport *t)
     return t;
 }
 
+/* How long it lived counts for those to come. */
+static void
+note_end(hp_transport *t)
+{
+    if (atomic_exchange(&t->ended, true))
+        return;
+    hp_stats *s = hp_pool_stats(t->pool);
+    if (s == NULL)
+        return;
+    hp_lock(&registry.mu);
+    hp_short_lived_note(s, t->born, hp_clock_idle());
+    hp_unlock(&registry.mu);
+    hp_stats_free(s);
+}
+
+size_t
+hp_process_short_lived(hp_short_lived *out)
+{
+    hp_lock(&registry.mu);
+    size_t n = hp_short_lived_list(out, hp_clock_idle());
+    hp_unlock(&registry.mu);
+    return n;
+}
+
 void
 hp_transport_unref(hp_transport *t)
 {
     if (t == NULL || atomic_fetch_sub(&t->refs, 1) != 1)
         return;
+    note_end(t);
     hp_pool_close(t->pool);
     hp_lock(&registry.mu);
     hp_list_remove(&t->node);
@@ -225,6 +256,7 @@ hp_transport_unref(hp_transport *t)
 void
 hp_transport_close(hp_transport *t)
 {
+    note_end(t);
     hp_pool_close(t->pool);
 }
 

@@ -1,16 +1,33 @@
 """client.advise(): each advice is provoked by what a user does wrong, over real
 sockets, and is absent when he does it right."""
 
+import os
 import pickle
+import subprocess
+import sys
 import threading
 
 import pytest
 
 import hpool
-from tests.server.scripted import expect, respond, send, serve
-from tests.tools import Call, advance, closes, until_waiting
+from tests.server.scripted import (
+    close,
+    expect,
+    respond,
+    send,
+    serve,
+    until_closed,
+    wait,
+)
+from tests.tools import Call, advance, closes, until_idle, until_waiting
 
 OK = respond(b"ok")
+
+
+@pytest.fixture(autouse=True)
+def process_without_a_past():
+    """What other tests have done with their clients is long ago."""
+    advance(3600)
 
 
 def codes(client):
@@ -204,6 +221,423 @@ def test_refused(server, new_client):
     held.read()
     advice = found(client, "queueing")
     assert "10 were refused (QueueFull, max_waiting=0)" in advice.finding
+
+
+# ---- timeouts ------------------------------------------------------------------
+
+
+def test_timeouts(server, new_client):
+    """Ten requests time out, all while the server makes up its mind."""
+    s = server([expect(), until_closed()])
+    client = new_client(timeout=hpool.Timeout(response_header=0.02))
+    for _ in range(10):
+        with pytest.raises(hpool.ReadTimeout):
+            client.get(s.url)
+    advice = found(client, "timeouts")
+    assert "10 of 10 requests" in advice.finding
+    assert "in the same phase, head" in advice.finding
+    assert "Raise Timeout(response_header=, read=)" in advice.change
+
+
+# ---- time_wait -----------------------------------------------------------------
+
+
+def fetch(client, url, n, **how):
+    for _ in range(n):
+        assert client.get(url, **how).read() == b"ok"
+
+
+@pytest.mark.parametrize(
+    "limits, reason, change",
+    [
+        (
+            {"disable_keepalives": True},
+            "request_says_close",
+            "disable_keepalives=False",
+        ),
+        (
+            {"max_requests_per_conn": 1},
+            "max_requests",
+            "Raise Limits(max_requests_per_conn=) from 1",
+        ),
+        ({"idle_conn_timeout": 0}, "idle_timeout", "idle_conn_timeout=) from 0 s"),
+    ],
+)
+def test_time_wait(server, new_client, limits, reason, change):
+    s = server([serve(OK)])
+    client = new_client(limits=hpool.Limits(**limits))
+    fetch(client, s.url, 20)
+    assert codes(client) == ["time_wait"]
+    (advice,) = client.advise()
+    assert advice.host is None  # forgotten with each of its connections
+    assert "20 of 20 connections were closed by this side after one" in advice.finding
+    assert f"({reason} 20)" in advice.finding
+    assert change in advice.change
+
+
+def test_time_wait_by_headers(server, new_client):
+    s = server([serve(OK)])
+    client = new_client()
+    fetch(client, s.url, 20, headers={"Connection": "close"})
+    assert "`Connection: close`" in found(client, "time_wait").change
+
+
+def test_time_wait_by_close_idle(server, new_client):
+    s = server([serve(OK)])
+    client = new_client()
+    for _ in range(20):
+        fetch(client, s.url, 1)
+        client.close_idle()
+    assert "close_idle()" in found(client, "time_wait").change
+
+
+def test_time_wait_by_max_conns(server, new_client):
+    """One connection for two hosts in turn."""
+    a, b = server([serve(OK)]), server([serve(OK)])
+    client = new_client(limits=hpool.Limits(max_conns=1))
+    for _ in range(11):
+        fetch(client, a.url, 1)
+        fetch(client, b.url, 1)
+    assert "Raise Limits(max_conns=) from 1" in found(client, "time_wait").change
+
+
+def test_few_requests_per_connection_are_enough(server, new_client):
+    """With ten requests each, connections are worth their while."""
+    s = server([serve(OK)])
+    client = new_client(limits=hpool.Limits(max_requests_per_conn=10))
+    fetch(client, s.url, 200)
+    assert closes(client) == {"max_requests": 20}
+    assert client.advise() == []
+
+
+# ---- server_closes -------------------------------------------------------------
+
+
+def test_server_closes(server, new_client):
+    s = server([serve(respond(b"ok", headers={"Connection": "close"}))])
+    client = new_client()
+    fetch(client, s.url, 20)
+    advice = found(client, "server_closes")
+    assert advice.severity == "hint"
+    assert "ended 20 of 20 connections" in advice.finding
+    assert "(response_says_close 20)" in advice.finding
+    assert codes(client) == ["server_closes"]
+
+
+# ---- full_handshakes -----------------------------------------------------------
+
+
+def handshakes(server, new_client, ca, tickets):
+    """One request under way, so that the host is remembered, and 20 connections
+    one after the other."""
+    context = ca.server_context()
+    context.num_tickets = tickets
+    go = threading.Event()
+    slow = [expect(), send(OK[:-2], go, OK[-2:])]
+    s = server(slow, *[[serve(OK)]] * 20, tls=context)
+    client = new_client(verify=ca.pem)
+    held = client.get(s.url)
+    fetch(client, s.url, 20, headers={"Connection": "close"})
+    go.set()
+    held.read()
+    return client
+
+
+def test_full_handshakes(server, new_client, ca):
+    client = handshakes(server, new_client, ca, 0)
+    advice = found(client, "full_handshakes")
+    assert "21 of 21 TLS handshakes" in advice.finding
+    assert "tickets" in advice.change
+
+
+def test_resumed_handshakes(server, new_client, ca):
+    client = handshakes(server, new_client, ca, 2)
+    assert client.stats().total.resumed > 10
+    assert "full_handshakes" not in codes(client)
+
+
+# ---- lookups -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ttl, said", [(0, True), (10, False)])
+def test_lookups(server, new_client, ttl, said):
+    s = server([serve(OK)])
+    limits = hpool.Limits(disable_keepalives=True)
+    client = new_client(limits=limits, dns_ttl=ttl)
+    fetch(client, f"http://localhost:{s.port}/", 20)
+    assert ("lookups" in codes(client)) == said
+    if said:
+        advice = found(client, "lookups")
+        assert "20 names were looked up for 20 connections" in advice.finding
+
+
+# ---- stale_reuse ---------------------------------------------------------------
+
+
+def idle_for(client, s, go, seconds):
+    """Twelve connections, idle for so long."""
+    at_once(client, s, go, 12)
+    advance(seconds)
+
+
+def test_stale_reuse(server, new_client):
+    """A server that closes what has been idle for a minute; we would keep it for
+    longer."""
+    go, minute = threading.Event(), threading.Event()
+    s = server([expect(), send(OK[:-2], go, OK[-2:]), wait(minute), close()])
+    client = new_client()
+    idle_for(client, s, go, 60)
+    minute.set()
+    until_idle(client, 0)
+    advice = found(client, "stale_reuse")
+    assert advice.severity == "hint"  # it has hurt nobody yet
+    assert "had closed 12 of 12 connections while they were idle" in advice.finding
+    assert 60 <= advice.figures["mean_idle"] < 61
+    assert "Set Limits(idle_conn_timeout=5" in advice.change
+    assert 50 <= advice.figures["suggested"] < 60
+
+
+def test_stale_reuse_as_advised(server, new_client):
+    """With the timeout that is advised, it is we who close."""
+    s, go = parallel(server)
+    client = new_client(limits=hpool.Limits(idle_conn_timeout=53))
+    idle_for(client, s, go, 60)
+    until_idle(client, 0)
+    assert closes(client) == {"idle_timeout": 12}
+    assert client.advise() == []
+
+
+def test_stale_reuse_that_hurts(server, new_client):
+    """Ten POSTs go out at the very moment at which the server closes: it takes
+    them and answers nothing."""
+    s = server([expect(), send(OK), expect(), close()])
+    client = new_client()
+    for _ in range(10):
+        fetch(client, s.url, 1)
+        advance(5)
+        with pytest.raises(hpool.ServerDisconnected):
+            client.post(s.url, data=b"x")
+    advice = found(client, "stale_reuse")
+    assert advice.severity == "problem"
+    assert "10 requests went out on one" in advice.finding
+    assert "10 of them failed" in advice.finding
+    assert 4 <= advice.figures["suggested"] < 5
+
+
+def test_stale_after_any_time(server, new_client):
+    """Closed at ages from 1 to 55 s: that is no timeout, and no figure is made up
+    for it."""
+    s = server([expect(), send(OK), expect(), close()])
+    client = new_client()
+    for i in range(10):
+        fetch(client, s.url, 1)
+        advance(1 + 6 * i)
+        with pytest.raises(hpool.ServerDisconnected):
+            client.post(s.url, data=b"x")
+    advice = found(client, "stale_reuse")
+    assert "suggested" not in advice.figures
+    assert "server's keep-alive timeout above idle_conn_timeout=90" in advice.change
+
+
+# ---- short_lived_clients -------------------------------------------------------
+
+
+def one_each(s, n, how="close"):
+    for _ in range(n):
+        client = hpool.Client(timeout=10)
+        client.get(s.url).read()
+        if how == "close":
+            client.close()
+
+
+@pytest.mark.parametrize("how", ["close", "drop"])
+def test_short_lived_clients(server, new_client, how):
+    s, other = server([serve(OK)]), server([serve(OK)])
+    one_each(s, 10, how)
+    host = f"127.0.0.1:{s.port}"
+    for client in (new_client(), new_client()):
+        advice = found(client, "short_lived_clients")  # it has no host: all
+        assert (advice.severity, advice.host) == ("problem", host)
+        assert f"10 clients of this process were made for {host}" in advice.finding
+        assert "closed after 1 requests" in advice.finding
+        assert "share it" in advice.change
+    fetch(client, other.url, 1)
+    assert client.advise() == []  # not its affair
+    fetch(client, s.url, 1)
+    assert codes(client) == ["short_lived_clients"]
+
+
+def test_one_client_for_all(server, new_client):
+    s = server([serve(OK)])
+    client = new_client()
+    fetch(client, s.url, 10)
+    one_each(s, 9)
+    assert client.advise() == []
+
+
+# ---- contradictory_limits ------------------------------------------------------
+
+
+@pytest.mark.filterwarnings("ignore::hpool.LimitsWarning")
+@pytest.mark.parametrize(
+    "limits, finding, change",
+    [
+        (
+            {"max_conns": 5, "max_conns_per_host": 6},
+            "max_conns_per_host=6 is above max_conns=5 and has no effect",
+            "Lower max_conns_per_host to 5 or raise max_conns.",
+        ),
+        (
+            {"max_idle_conns_per_host": 200},
+            "max_idle_conns_per_host=200 is above max_idle_conns=100",
+            "Lower max_idle_conns_per_host to 100",
+        ),
+        (
+            {"max_idle_conns_per_host": 9, "max_conns_per_host": 8},
+            "max_idle_conns_per_host=9 is above max_conns_per_host=8",
+            "Lower max_idle_conns_per_host to 8",
+        ),
+        (
+            {"max_idle_conns": 50, "max_conns": 20},
+            "max_idle_conns=50 is above max_conns=20",
+            "Lower max_idle_conns to 20",
+        ),
+        (
+            {"disable_keepalives": True, "max_idle_conns_per_host": 5},
+            "so that max_idle_conns_per_host has no effect",
+            "Leave out disable_keepalives or max_idle_conns_per_host",
+        ),
+        (
+            {"idle_conn_timeout": 0, "max_idle_conns_per_host": 5},
+            "idle_conn_timeout=0 closes the idle connections",
+            "Raise idle_conn_timeout",
+        ),
+        (
+            {"idle_conn_timeout": 300, "max_conn_age": 60},
+            "idle_conn_timeout=300 is longer than max_conn_age=60",
+            "Lower idle_conn_timeout below 60",
+        ),
+        (
+            {"drain_bytes": 0, "drain_timeout": 1},
+            "drain_bytes=0 switches draining off, so that drain_timeout=1",
+            "Raise drain_bytes",
+        ),
+        (
+            {"drain_timeout": 0, "drain_bytes": 1 << 20},
+            "drain_timeout=0 switches draining off, so that drain_bytes=1048576",
+            "Raise drain_timeout",
+        ),
+        (
+            {"max_waiting": 5},
+            "max_waiting=5 has no effect",
+            "Set one of them or leave out max_waiting",
+        ),
+        (
+            {"max_conns": 1 << 40},
+            "max_conns=1099511627776 is above the",
+            "ulimit -n",
+        ),
+    ],
+)
+def test_contradictory_limits(new_client, limits, finding, change):
+    """Said at once, before any request."""
+    client = new_client(limits=hpool.Limits(**limits))
+    assert codes(client) == ["contradictory_limits"]
+    (advice,) = client.advise()
+    assert advice.severity == "hint"
+    assert finding in advice.finding
+    assert change in str(advice)
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [
+        {},
+        {"max_conns": 10, "max_conns_per_host": 10, "max_idle_conns_per_host": 10},
+        {"max_conns": 10},  # below the default of max_idle_conns: nobody chose that
+        {"max_conn_age": 60},
+        {"disable_keepalives": True},
+        {"drain_bytes": 0},
+        {"drain_timeout": 0},
+        {"drain_bytes": 0, "drain_timeout": 0},
+        {"idle_conn_timeout": 0},
+        {"max_conns_per_host": 2, "max_waiting": 0},  # to fail at once is a choice
+        {"max_conns_per_host": 2, "max_waiting": 100},
+    ],
+)
+def test_limits_that_agree(new_client, limits):
+    assert new_client(limits=hpool.Limits(**limits)).advise() == []
+
+
+def test_go_s_limits_agree(new_client):
+    assert new_client(limits=hpool.Limits.go()).advise() == []
+
+
+def test_several_contradictions_are_one_advice(new_client):
+    limits = hpool.Limits(max_waiting=5, drain_bytes=0, drain_timeout=1)
+    (advice,) = new_client(limits=limits).advise()
+    assert "has no effect; max_waiting=5 has no effect" in advice.finding
+    assert advice.figures == {"drain_bytes": 0, "drain_timeout": 1, "max_waiting": 5}
+
+
+# ---- descriptors ---------------------------------------------------------------
+
+FEW_DESCRIPTORS = """
+import os, resource, sys
+import hpool
+
+_, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+resource.setrlimit(resource.RLIMIT_NOFILE, (100, hard))
+client = hpool.Client()
+print(*[advice.code for advice in client.advise()])
+used = len(os.listdir("/proc/self/fd")) - 1
+kept = [os.dup(0) for _ in range(int(sys.argv[2]) - used)]
+for advice in client.advise():
+    print(advice.code, advice.severity, advice.finding)
+if sys.argv[2] == "100":
+    try:
+        client.get(sys.argv[1])
+    except hpool.ConnectError:
+        print("refused")
+    os.close(kept.pop())
+    for advice in client.advise():
+        print(advice.code, advice.severity, advice.finding)
+"""
+
+
+def few_descriptors(url, used):
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", FEW_DESCRIPTORS, url, str(used)],
+        env=os.environ | {"PYTHONPATH": f"{hpool.__path__[0]}/.."},
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout.splitlines()
+
+
+@pytest.mark.parametrize(
+    "used, said",
+    [
+        (79, []),
+        (80, ["descriptors hint The process has 80 of 100 descriptors open"]),
+        (95, ["descriptors problem The process has 95 of 100 descriptors open"]),
+    ],
+)
+def test_descriptors(used, said):
+    assert few_descriptors("http://127.0.0.1:9/", used) == ["", *said]
+
+
+def test_no_descriptors_left(server):
+    """Not even one to count them by."""
+    s = server([serve(OK)])
+    assert few_descriptors(s.url, 100) == [
+        "",
+        "refused",
+        "descriptors problem 1 times no descriptor was left for a connection (99 of "
+        "100 are open now)",
+    ]
 
 
 # ---- the record ----------------------------------------------------------------
