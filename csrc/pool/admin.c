@@ -246,7 +246,7 @@ hp_pool_fork_child(hp_pool *p)
     hp_list_init(&p->chores);
     p->now = p->peak = (hp_gauges){0};
     p->gone = (hp_counters){0};
-    p->n_drains = 0;
+    p->n_drains = p->n_orphans = 0;
     p->retire_at = HP_NEVER;
     p->checking = NULL;
     p->keep_at = HP_NEVER;

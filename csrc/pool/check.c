@@ -23,11 +23,17 @@ static void
 check_waiter(const hp_pool *p, const hp_host *h, const hp_want *w, found *f)
 {
     assert(w->host == h && w->conn == NULL); /* I9, I11 */
-    assert(w->state == HP_WANT_QUEUED || w->state == HP_WANT_DIALING);
+    assert(w->state == HP_WANT_QUEUED || w->state == HP_WANT_DIALING ||
+           w->state == HP_WANT_LISTENING);
     assert(hp_node_linked(&w->slot_node) == (w->state == HP_WANT_QUEUED));
     assert(hp_node_linked(&w->total_node) ==
            (w->state == HP_WANT_QUEUED && p->limits.max_conns != HP_NO_LIMIT));
-    assert(!w->slot || w->state == HP_WANT_DIALING);
+    assert(!(w->slot || w->handed) || w->state == HP_WANT_DIALING);
+    assert(!(w->slot && w->handed));
+    if (w->handed) {
+        assert(w->handed->host == h && w->handed->room == HP_ROOM_DIALING);
+        assert(!hp_node_linked(&w->handed->chore_node)); /* I1 */
+    }
     f->now.waiting += w->state == HP_WANT_QUEUED;
     f->now.dialing += w->slot; /* I3: no connection stands for it yet */
 }
@@ -160,6 +166,17 @@ check_host_limits(const hp_pool *p, const hp_host *h)
     assert(cap == HP_NO_LIMIT || h->now.idle <= cap); /* I10 */
 }
 
+/* But for one the keeper is stepping, until it lets go of it (I12). */
+static void
+check_orphans_block_nobody(const hp_pool *p, const hp_host *h)
+{
+    const hp_want *next = hp_queue_next((hp_pool *)p, (hp_host *)h);
+    for (hp_node *at = hp_list_first(&h->orphans); at && next;
+         at = hp_list_next(&h->orphans, at))
+        assert(HP_CONTAINER(at, hp_pconn, orphan_node)->at_work &&
+               next->host == h);
+}
+
 /* What the wants of a host hold; its connections come from pool->all. */
 static void
 check_host(const hp_pool *p, const hp_host *h, found *f)
@@ -175,6 +192,7 @@ check_host(const hp_pool *p, const hp_host *h, found *f)
     }
     assert(own.n_orphans == h->n_orphans);            /* I3 */
     assert(h->n_orphans <= hp_orphans_allowed(p, h)); /* I12 */
+    check_orphans_block_nobody(p, h);
     for (hp_node *at = hp_list_first(&p->all); at;
          at = hp_list_next(&p->all, at)) {
         const hp_pconn *c = HP_CONTAINER(at, hp_pconn, all_node);
@@ -232,17 +250,19 @@ check_queue(const hp_pool *p)
 static void
 check_chores(const hp_pool *p)
 {
-    int64_t drains = 0, armed = 0;
+    int64_t drains = 0, orphans = 0, armed = 0;
     for (hp_node *at = hp_list_first(&p->chores); at;
          at = hp_list_next(&p->chores, at)) {
         const hp_pconn *c = HP_CONTAINER(at, hp_pconn, chore_node);
         drains += c->drain != NULL;
+        orphans += hp_node_linked(&c->orphan_node);
         assert(c->room == HP_ROOM_DRAINING || c->room == HP_ROOM_DIALING);
     }
     for (hp_node *at = hp_list_first(&p->all); at;
          at = hp_list_next(&p->all, at))
         armed += HP_CONTAINER(at, hp_pconn, all_node)->in_armed_map;
     assert(drains == p->n_drains && drains == p->now.draining); /* I3 */
+    assert(orphans == p->n_orphans);
     assert((size_t)armed == p->armed.count);
 }
 

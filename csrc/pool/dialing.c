@@ -20,6 +20,18 @@ retire_time(const hp_pool *p, hp_ns born, uint64_t id)
     return hp_deadline_after(born, age - cut);
 }
 
+static void
+begin_dial(hp_pool *p, hp_host *h, hp_pconn *c, hp_ns connect_timeout,
+           hp_ns tls_timeout)
+{
+    c->room = HP_ROOM_DIALING;
+    c->host = h;
+    c->idle_limit = HP_NO_LIMIT;
+    h->count.dials++;
+    hp_conn_init(&c->net, &h->spec, connect_timeout, tls_timeout);
+    hp_list_push_back(&p->all, &c->all_node);
+}
+
 int
 hp_pool_new_conn(hp_pool *p, hp_want *w, hp_ns connect_timeout,
                  hp_ns tls_timeout, hp_pconn **out)
@@ -29,19 +41,19 @@ hp_pool_new_conn(hp_pool *p, hp_want *w, hp_ns connect_timeout,
     if (c == NULL)
         return -1;
     hp_lock(&p->mu);
-    if (w->state == HP_WANT_DIALING) {
+    if (w->handed) {
+        *out = w->handed;
+        w->handed = NULL;
+        /* The time it has had was another request's. */
+        hp_conn_extend(&(*out)->net, connect_timeout, tls_timeout);
+    } else if (w->state == HP_WANT_DIALING) {
         assert(w->slot);
         w->slot = false; /* counted as a dial already: now it is c's */
-        c->room = HP_ROOM_DIALING;
-        c->host = w->host;
-        c->idle_limit = HP_NO_LIMIT;
-        c->host->count.dials++;
-        hp_conn_init(&c->net, &c->host->spec, connect_timeout, tls_timeout);
-        hp_list_push_back(&p->all, &c->all_node);
+        begin_dial(p, w->host, c, connect_timeout, tls_timeout);
         *out = c;
     }
     hp_pool_unlock(p);
-    if (*out == NULL)
+    if (*out != c)
         hp_free(c);
     return 0;
 }
@@ -90,27 +102,60 @@ hp_pool_dialed(hp_pool *p, hp_want *w, hp_pconn *dialed)
     return leased;
 }
 
-bool
-hp_pool_dial_failed(hp_pool *p, hp_want *w, hp_pconn *dialed)
+static bool
+may_be_served(const hp_pool *p, const hp_host *h)
+{
+    return h->now.in_use > 0 && !p->limits.disable_keepalives;
+}
+
+hp_want_state
+hp_pool_dial_failed(hp_pool *p, hp_want *w, hp_pconn *dialed, bool listen)
 {
     hp_trash t = {0};
     hp_lock(&p->mu);
     hp_pconn_count_dial(p, dialed);
-    bool served = w->state == HP_WANT_SERVED;
-    if (served) {
+    if (w->state == HP_WANT_SERVED) {
         hp_want_lease(w);
+    } else if (w->state == HP_WANT_DIALING && listen &&
+               may_be_served(p, w->host)) {
+        w->state = HP_WANT_LISTENING;
     } else {
         if (w->state == HP_WANT_DIALING)
             hp_want_unlink(p, w, &t);
         hp_want_reset(w);
     }
+    hp_want_state s = w->state;
     hp_pconn_discard(p, dialed, HP_CLOSE_DIAL_FAILED, &t);
     hp_pool_unlock(p);
     hp_trash_empty(p, &t);
-    return served;
+    return s;
+}
+
+bool
+hp_pool_redial(hp_pool *p, hp_want *w, hp_pconn *dialed)
+{
+    hp_trash t = {0};
+    hp_lock(&p->mu);
+    hp_node *oldest = hp_list_first(&p->lru);
+    bool again = oldest && w->state == HP_WANT_DIALING;
+    if (again) {
+        hp_pconn_count_dial(p, dialed);
+        hp_pconn_drop(p, dialed, HP_CLOSE_DIAL_FAILED, &t);
+        hp_slot_take(p, w);
+        hp_pconn_discard(p, HP_CONTAINER(oldest, hp_pconn, lru_node),
+                         HP_CLOSE_NO_DESCRIPTORS, &t);
+    }
+    hp_pool_unlock(p);
+    hp_trash_empty(p, &t);
+    return again;
 }
 
 /* ---- orphans ---- */
+
+/* An orphan is a dial whose want was served or gave up. Who is in line for its
+ * slot gets it along with the dial if he is of its host, else without. So while
+ * a limit has people in line no orphan goes on, but for one that the keeper is
+ * stepping at the moment: it is seen to as soon as the keeper lets go of it. */
 
 /* How many somebody may yet profit from. A slot is not for a maybe. */
 int64_t
@@ -125,15 +170,30 @@ hp_orphans_allowed(const hp_pool *p, const hp_host *h)
     return h->n_waiters + 2;
 }
 
+void
+hp_orphan_unlink(hp_pool *p, hp_pconn *c)
+{
+    if (!hp_node_linked(&c->orphan_node))
+        return;
+    hp_list_remove(&c->orphan_node);
+    c->host->n_orphans--;
+    p->n_orphans--;
+}
+
 /* The keeper may be at work on it, so it is the keeper who closes it. */
 static void
-give_up(hp_pool *p, hp_host *h, hp_trash *t)
+give_up(hp_pool *p, hp_pconn *c, hp_trash *t)
 {
-    hp_node *n = hp_list_pop_front(&h->orphans);
-    HP_CONTAINER(n, hp_pconn, orphan_node)->unwanted = true;
-    h->n_orphans--;
+    hp_orphan_unlink(p, c);
+    c->unwanted = true;
     p->keep_at = hp_clock_now();
     t->call_keeper = true;
+}
+
+static hp_pconn *
+oldest_orphan(const hp_host *h)
+{
+    return HP_CONTAINER(hp_list_first(&h->orphans), hp_pconn, orphan_node);
 }
 
 void
@@ -141,7 +201,7 @@ hp_orphans_trim(hp_pool *p, hp_host *h, hp_trash *t)
 {
     HP_ASSERT_HELD(&p->mu);
     while (h->n_orphans > 0 && h->n_orphans > hp_orphans_allowed(p, h))
-        give_up(p, h, t);
+        give_up(p, oldest_orphan(h), t);
 }
 
 void
@@ -149,7 +209,7 @@ hp_orphans_abort(hp_pool *p, hp_host *h, hp_trash *t)
 {
     HP_ASSERT_HELD(&p->mu);
     while (h->n_orphans > 0)
-        give_up(p, h, t);
+        give_up(p, oldest_orphan(h), t);
 }
 
 /* Without this a burst over few connections would dial for every request and
@@ -167,29 +227,79 @@ hp_orphan_adopt(hp_pool *p, hp_want *w)
         hp_pconn *c = HP_CONTAINER(n, hp_pconn, orphan_node);
         if (c->at_work)
             continue;
-        hp_list_remove(&c->orphan_node);
+        hp_orphan_unlink(p, c);
         hp_list_remove(&c->chore_node);
-        h->n_orphans--;
         w->state = HP_WANT_DIALING;
-        w->adopted = c;
+        w->handed = c;
         hp_want_listen(w);
         return true;
     }
     return false;
 }
 
+void
+hp_dial_pass_on(hp_pool *p, hp_pconn *dial, hp_trash *t)
+{
+    HP_ASSERT_HELD(&p->mu);
+    hp_want *next = hp_queue_next(p, dial->host);
+    if (next && next->host == dial->host) {
+        hp_want_hand(p, next, dial, t);
+        return;
+    }
+    hp_pconn_count_dial(p, dial);
+    hp_pconn_discard(p, dial, HP_CLOSE_SURPLUS_DIAL, t);
+}
+
+/* Whose own host is full waits for a slot of that host, and gets it: so only
+ * who is new in line need be looked at. */
+void
+hp_orphans_make_way(hp_pool *p, hp_trash *t)
+{
+    HP_ASSERT_HELD(&p->mu);
+    if (p->n_orphans == 0 || p->limits.max_conns == HP_NO_LIMIT)
+        return;
+    for (hp_node *n = hp_list_first(&p->chores); n;
+         n = hp_list_next(&p->chores, n)) {
+        hp_pconn *c = HP_CONTAINER(n, hp_pconn, chore_node);
+        if (!hp_node_linked(&c->orphan_node))
+            continue;
+        hp_want *next = hp_queue_next(p, c->host);
+        if (next && next->host != c->host)
+            give_up(p, c, t);
+    }
+}
+
+void
+hp_orphan_rested(hp_pool *p, hp_pconn *c, hp_trash *t)
+{
+    HP_ASSERT_HELD(&p->mu);
+    if (!hp_node_linked(&c->orphan_node))
+        return;
+    hp_want *next = hp_queue_next(p, c->host);
+    if (next == NULL)
+        return;
+    if (next->host != c->host) {
+        give_up(p, c, t);
+        return;
+    }
+    hp_orphan_unlink(p, c);
+    hp_list_remove(&c->chore_node);
+    hp_want_hand(p, next, c, t);
+}
+
 static void
 orphan_locked(hp_pool *p, hp_pconn *dial, bool keeper, hp_trash *t)
 {
     hp_host *h = dial->host;
-    if (!keeper || hp_orphans_allowed(p, h) == 0) {
-        hp_pconn_count_dial(p, dial);
-        hp_pconn_discard(p, dial, HP_CLOSE_SURPLUS_DIAL, t);
+    if (!keeper || hp_orphans_allowed(p, h) == 0 ||
+        hp_queue_next(p, h) != NULL) {
+        hp_dial_pass_on(p, dial, t);
         return;
     }
     hp_list_push_back(&p->chores, &dial->chore_node);
     hp_list_push_back(&h->orphans, &dial->orphan_node);
     h->n_orphans++;
+    p->n_orphans++;
     hp_orphans_trim(p, h, t);
     p->keep_at = hp_clock_now();
     t->call_keeper = true;
@@ -215,13 +325,16 @@ cancel_locked(hp_pool *p, hp_want *w, hp_trash *t)
 {
     hp_host *h = w->host;
     hp_pconn *served = NULL;
+    w->keeps_place = false;
     assert(w->state != HP_WANT_LEASED);
     if (w->state == HP_WANT_SERVED) {
         hp_list_remove(&w->wait_node);
         served = w->conn;
-    } else if (w->state == HP_WANT_QUEUED || w->state == HP_WANT_DIALING) {
+    } else if (w->state != HP_WANT_NEW && w->state != HP_WANT_REFUSED) {
+        h->pins++;
         hp_want_unlink(p, w, t);
         hp_slot_return(p, w, t);
+        h->pins--;
         hp_host_maybe_gone(p, h, t);
     }
     hp_want_reset(w);

@@ -35,7 +35,7 @@ enum {
 struct hp_host {
     hp_map_node node; /* key text and hash */
     hp_list idle;     /* pconns, most recently used last */
-    hp_list waiters;  /* wants QUEUED or DIALING, oldest first */
+    hp_list waiters;  /* wants QUEUED, DIALING, LISTENING, oldest first */
     hp_list queue;    /* wants QUEUED, oldest first */
     hp_list leased;   /* wants SERVED or LEASED, longest first */
     hp_list orphans;  /* dials that go on without a want, oldest first */
@@ -67,7 +67,7 @@ struct hp_pool {
     hp_map stashes;  /* key -> hp_stash */
     hp_list spare_stashes; /* without a record, oldest first */
     int64_t n_spare_stashes;
-    int64_t n_drains;
+    int64_t n_drains, n_orphans;
     hp_gauges now, peak;
     hp_counters gone; /* of hosts whose record was freed */
     uint64_t next_seq;
@@ -136,8 +136,9 @@ void hp_pconn_leave_idle(hp_pconn *c); /* the idle lists */
 /* Room and all lists, but not the slot: for a connection whose slot goes
  * straight to somebody, or nowhere. */
 void hp_pconn_forget(hp_pool *p, hp_pconn *c);
-/* Counts the close, leaves all lists, moves to the trash; the slot goes to
- * whoever waits longest. */
+/* The same; counts the close and moves it to the trash. */
+void hp_pconn_drop(hp_pool *p, hp_pconn *c, hp_close_reason why, hp_trash *t);
+/* The same; the slot goes to whoever waits longest. */
 void hp_pconn_discard(hp_pool *p, hp_pconn *c, hp_close_reason why,
                       hp_trash *t);
 /* Has a connection, and is on host->leased: SERVED. The wake is the
@@ -148,6 +149,9 @@ void hp_want_lease(hp_want *w);
 /* Back to NEW, in no list, with nothing. */
 void hp_want_reset(hp_want *w);
 
+/* Ends a lease: -> NEW. What the connection was closed for, or HP_KEEP. */
+hp_pconn *hp_lease_end(hp_want *w, hp_close_reason why);
+
 /* release.c: the release path for a connection that is on no list: waiter,
  * idle list or trash. Returns HP_KEEP or why it was closed. */
 hp_close_reason hp_pconn_offer(hp_pool *p, hp_pconn *c, hp_ns idle_since,
@@ -157,12 +161,22 @@ hp_close_reason hp_pconn_offer(hp_pool *p, hp_pconn *c, hp_ns idle_since,
 void hp_pconn_count_dial(hp_pool *p, hp_pconn *c);
 /* I12: of this host, just now. */
 int64_t hp_orphans_allowed(const hp_pool *p, const hp_host *h);
-/* Gives up those too many, the oldest first; all of them. */
 /* DIALING with an orphaned dial of its host instead of a new one, if there is
  * one that the keeper is not stepping. */
 bool hp_orphan_adopt(hp_pool *p, hp_want *w);
+/* Not an orphan any more, if it was one. */
+void hp_orphan_unlink(hp_pool *p, hp_pconn *c);
+/* Gives up those too many, the oldest first; all of them. */
 void hp_orphans_trim(hp_pool *p, hp_host *h, hp_trash *t);
 void hp_orphans_abort(hp_pool *p, hp_host *h, hp_trash *t);
+/* Somebody got in line: those orphans go that hold a slot he could use. */
+void hp_orphans_make_way(hp_pool *p, hp_trash *t);
+/* The keeper has looked at an orphan and goes on to the next: who got in line
+ * meanwhile takes it over, or its slot. */
+void hp_orphan_rested(hp_pool *p, hp_pconn *c, hp_trash *t);
+/* A dial nobody drives just now, on no list: to the next in line of its host,
+ * else closed. */
+void hp_dial_pass_on(hp_pool *p, hp_pconn *dial, hp_trash *t);
 
 /* queue.c */
 void hp_want_enqueue(hp_pool *p, hp_want *w);
@@ -173,7 +187,10 @@ void hp_grant_slots(hp_pool *p, hp_host *h, hp_trash *t);
 /* The slot is w's: counted as a dial from now on, and listening. */
 void hp_slot_take(hp_pool *p, hp_want *w);
 void hp_want_listen(hp_want *w);
-/* w does not need its slot: the next in line gets it. */
+/* Out of the line, DIALING with a dial that is under way already. */
+void hp_want_hand(hp_pool *p, hp_want *w, hp_pconn *dial, hp_trash *t);
+/* w does not need its slot, or the dial handed to it: the next in line gets it.
+ */
 void hp_slot_return(hp_pool *p, hp_want *w, hp_trash *t);
 bool hp_pool_has_room(hp_pool *p, const hp_host *h, hp_trash *t, bool evict);
 

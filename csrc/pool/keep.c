@@ -288,10 +288,7 @@ orphan_step(hp_pool *p, hp_pconn *c, hp_ns *next, hp_close_reason *why)
 static void
 end_orphan(hp_pool *p, hp_pconn *c)
 {
-    if (hp_node_linked(&c->orphan_node)) {
-        hp_list_remove(&c->orphan_node);
-        c->host->n_orphans--;
-    }
+    hp_orphan_unlink(p, c);
     hp_pconn_count_dial(p, c);
 }
 
@@ -321,9 +318,12 @@ end_chore(hp_pool *p, hp_pconn *c, chore_result r, hp_close_reason why)
 static void
 rest(hp_pool *p, hp_pconn *c)
 {
+    hp_trash t = {0};
     hp_lock(&p->mu);
     c->at_work = false;
+    hp_orphan_rested(p, c, &t);
     hp_pool_unlock(p);
+    hp_trash_empty(p, &t);
 }
 
 static hp_pconn *

@@ -97,10 +97,7 @@ leave_all_lists(hp_pool *p, hp_pconn *c)
         hp_pconn_leave_idle(c);
     if (hp_node_linked(&c->chore_node))
         hp_list_remove(&c->chore_node);
-    if (hp_node_linked(&c->orphan_node)) {
-        hp_list_remove(&c->orphan_node);
-        c->host->n_orphans--;
-    }
+    hp_orphan_unlink(p, c);
     if (c->in_armed_map) {
         hp_map_remove(&p->armed, &c->armed_entry->node);
         c->in_armed_map = false;
@@ -117,14 +114,19 @@ hp_pconn_forget(hp_pool *p, hp_pconn *c)
 }
 
 void
-hp_pconn_discard(hp_pool *p, hp_pconn *c, hp_close_reason why, hp_trash *t)
+hp_pconn_drop(hp_pool *p, hp_pconn *c, hp_close_reason why, hp_trash *t)
 {
-    HP_ASSERT_HELD(&p->mu);
-    hp_host *h = c->host;
     hp_pconn_forget(p, c);
-    h->count.closes[why]++;
+    c->host->count.closes[why]++;
     c->trash_next = t->conns;
     t->conns = c;
+}
+
+void
+hp_pconn_discard(hp_pool *p, hp_pconn *c, hp_close_reason why, hp_trash *t)
+{
+    hp_host *h = c->host;
+    hp_pconn_drop(p, c, why, t);
     hp_grant_slots(p, h, t);
     hp_host_maybe_gone(p, h, t);
 }
@@ -156,7 +158,7 @@ hp_want_lease(hp_want *w)
 void
 hp_want_reset(hp_want *w)
 {
-    assert(!hp_node_linked(&w->wait_node) && !w->slot);
+    assert(!hp_node_linked(&w->wait_node) && !w->slot && !w->handed);
     w->state = HP_WANT_NEW;
     w->host = NULL;
     w->conn = NULL;
@@ -204,10 +206,11 @@ take_idle(hp_pool *p, hp_want *w, hp_trash *t)
 }
 
 static int
-queue_up(hp_pool *p, hp_want *w, hp_err *err)
+queue_up(hp_pool *p, hp_want *w, hp_trash *t, hp_err *err)
 {
     if (hp_below(p->now.waiting, p->limits.max_waiting)) {
         hp_want_enqueue(p, w);
+        hp_orphans_make_way(p, t);
         return 0;
     }
     w->host->count.refused++;
@@ -237,7 +240,9 @@ acquire_locked(hp_pool *p, hp_want *w, hp_trash *t, hp_err *err)
     p->close_idle = false;
     recall_keeper(p, t);
     w->host = h;
-    w->seq = ++p->next_seq;
+    if (!w->keeps_place)
+        w->seq = ++p->next_seq;
+    w->keeps_place = false;
     h->count.requests++;
     h->pins++; /* dropping its last idle connection must not free it */
     int r = 0;
@@ -246,7 +251,7 @@ acquire_locked(hp_pool *p, hp_want *w, hp_trash *t, hp_err *err)
         hp_slot_take(p, w);
         hp_want_listen(w);
     } else if (!done) {
-        r = queue_up(p, w, err);
+        r = queue_up(p, w, t, err);
     }
     h->pins--;
     if (r != 0) {
@@ -264,6 +269,25 @@ hp_pool_acquire(hp_pool *p, hp_want *w, hp_err *err)
     hp_lock(&p->mu);
     int r = acquire_locked(p, w, &t, err);
     w->acquired = w->state;
+    hp_pool_unlock(p);
+    hp_trash_empty(p, &t);
+    return r;
+}
+
+int
+hp_pool_acquire_again(hp_pool *p, hp_want *w, hp_close_reason why, hp_err *err)
+{
+    hp_trash t = {0};
+    hp_lock(&p->mu);
+    hp_host *h = w->host;
+    h->pins++;
+    hp_pconn_drop(p, hp_lease_end(w, why), why, &t);
+    int r = acquire_locked(p, w, &t, err);
+    w->acquired = w->state;
+    assert(w->state != HP_WANT_QUEUED);
+    h->pins--;
+    hp_grant_slots(p, h, &t); /* who got another idle one has no need of it */
+    hp_host_maybe_gone(p, h, &t);
     hp_pool_unlock(p);
     hp_trash_empty(p, &t);
     return r;

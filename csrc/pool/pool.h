@@ -11,10 +11,14 @@
  *   NEW --acquire--> LEASED                      an idle connection
  *       --acquire--> DIALING                     a slot: make a connection
  *       --acquire--> QUEUED                      at a limit: wait
- *   QUEUED  --> DIALING                          a slot was handed over
- *   QUEUED, DIALING --> SERVED --take--> LEASED  a connection came back
- *   QUEUED, DIALING, SERVED --> REFUSED          the pool was closed
+ *   QUEUED  --> DIALING                          a slot was handed over, or a
+ *                                                dial that lost its want
+ *   DIALING --dial_failed--> LISTENING           one in use may come back
+ *   QUEUED, DIALING, LISTENING --> SERVED --look--> LEASED
+ *                                                a connection came back
+ *   QUEUED, DIALING, LISTENING, SERVED --> REFUSED  the pool was closed
  *   DIALING --dialed--> LEASED                   its own dial was first
+ *   LEASED  --acquire_again--> as from NEW, in its old place
  *   any --put, cancel, dial_failed--> NEW
  *
  * A want has one outcome, delivered once; first served are the oldest.
@@ -76,6 +80,7 @@ typedef enum hp_want_state {
     HP_WANT_NEW,
     HP_WANT_QUEUED,
     HP_WANT_DIALING,
+    HP_WANT_LISTENING, /* its dial failed: a returned connection or nothing */
     HP_WANT_SERVED,
     HP_WANT_REFUSED,
     HP_WANT_LEASED
@@ -98,21 +103,22 @@ typedef struct hp_want {
     hp_interest *interest;
     hp_waker *waker;        /* borrowed; woken on every change others make */
     _Atomic int holding;    /* hp_holding */
-    hp_pconn *adopted;      /* by an acquire that made it DIALING: an orphaned
-                               dial, now the owner's own; else NULL */
     hp_want_state acquired; /* what the last acquire made of it: `state` itself
                                others may have changed by now */
     /* the pool's */
     hp_want_state state;
     hp_host *host;
     uint64_t seq;       /* arrival */
+    bool keeps_place;   /* NEW: acquires with the seq it has */
     hp_ns queued_at;    /* hp_clock_now() */
     hp_ns leased_at;    /* hp_clock_now(): when the connection was given */
-    hp_node wait_node;  /* host->waiters: QUEUED and DIALING; host->leased:
-                           SERVED and LEASED */
+    hp_node wait_node;  /* host->waiters: QUEUED, DIALING and LISTENING;
+                           host->leased: SERVED and LEASED */
     hp_node slot_node;  /* host->queue: QUEUED */
     hp_node total_node; /* pool->queue: QUEUED while max_conns is set */
     bool slot;          /* DIALING: the slot is counted, no conn made yet */
+    hp_pconn *handed;   /* DIALING: another's dial that went over to it and
+                           that new_conn has not given out yet */
     hp_pconn *conn;     /* SERVED, LEASED */
     bool was_idle;
     hp_ns idle_time;
@@ -147,20 +153,29 @@ void hp_pool_fork_child(hp_pool *p);
 
 /* ---- wants ------------------------------------------------------------- */
 
-/* NEW -> LEASED, DIALING (with w->adopted, or a slot to dial with) or QUEUED,
- * see w->acquired. 0, or -1 with *err: HP_E_CLOSED, HP_E_QUEUE_FULL,
- * HP_E_NOMEM (the want stays NEW). A LEASED connection has not been looked at:
- * check its liveness, and put it back as dead if need be. */
+/* NEW -> LEASED, DIALING or QUEUED, see w->acquired. 0, or -1 with *err:
+ * HP_E_CLOSED, HP_E_QUEUE_FULL, HP_E_NOMEM (the want stays NEW). A LEASED
+ * connection has not been looked at: check its liveness, and acquire again if
+ * it is dead. */
 int hp_pool_acquire(hp_pool *p, hp_want *w, hp_err *err);
 
-/* Looks at what others have done to a QUEUED or DIALING want: SERVED becomes
- * LEASED (w->conn). Returns the state now; REFUSED leaves the want NEW. */
+/* The connection of a LEASED want was dead before it could serve: it is closed
+ * for that reason, and another acquired in one step, so that neither its slot
+ * nor the want's place in line goes to somebody younger. As acquire, but never
+ * QUEUED. */
+int hp_pool_acquire_again(hp_pool *p, hp_want *w, hp_close_reason why,
+                          hp_err *err);
+
+/* Looks at what others have done to a QUEUED, DIALING or LISTENING want: SERVED
+ * becomes LEASED (w->conn). Returns the state now; REFUSED leaves the want NEW.
+ */
 hp_want_state hp_pool_look(hp_pool *p, hp_want *w);
 
-/* Makes the connection object for the slot of a DIALING want, in room dialing:
- * *out, whose net the caller steps. 0; *out is NULL when others have changed
- * the want meanwhile (the slot is gone: look again). -1: out of memory, the
- * want is as it was. */
+/* The connection of a DIALING want, in room dialing: *out, whose net the caller
+ * steps. A dial that others began and that was handed to it goes on, with these
+ * timeouts from now; else a new one takes the want's slot. 0; *out is NULL when
+ * others have changed the want meanwhile (the slot is gone: look again). -1:
+ * out of memory, the want is as it was. */
 int hp_pool_new_conn(hp_pool *p, hp_want *w, hp_ns connect_timeout,
                      hp_ns tls_timeout, hp_pconn **out);
 
@@ -170,14 +185,27 @@ int hp_pool_new_conn(hp_pool *p, hp_want *w, hp_ns connect_timeout,
  * connection with it, and the want is NEW. */
 bool hp_pool_dialed(hp_pool *p, hp_want *w, hp_pconn *dialed);
 
-/* The dial failed and is closed: frees it and its slot. The want becomes NEW,
- * unless it was served meanwhile: then true, and it is LEASED. */
-bool hp_pool_dial_failed(hp_pool *p, hp_want *w, hp_pconn *dialed);
+/* The dial failed and is closed: frees it, and its slot goes to the next in
+ * line. The want becomes LEASED if it was served meanwhile, LISTENING if
+ * `listen` is set and a connection of its host is in use that may be handed to
+ * it, else NEW; which of them is returned. How long it listens is its owner's
+ * affair. */
+hp_want_state hp_pool_dial_failed(hp_pool *p, hp_want *w, hp_pconn *dialed,
+                                  bool listen);
 
-/* A want was served while `dial` (may be NULL) was under way: the dial goes to
- * the keeper as an orphan, which the next waiter adopts. Above live waiters + 2
- * the oldest orphan is given up; under a limit with no waiter all are, so that
- * a hanging dial never blocks a host. Takes `dial`. */
+/* The dial failed for want of a descriptor (EMFILE) and is closed: the oldest
+ * idle connection of any host gives up its own, and the want, DIALING still,
+ * dials again with the slot it has. Takes `dialed`. False: nothing was idle, or
+ * others have changed the want meanwhile, and nothing was done. */
+bool hp_pool_redial(hp_pool *p, hp_want *w, hp_pconn *dialed);
+
+/* A want was served while `dial` (may be NULL) was under way: the dial is
+ * handed to the next in line if that is one of its host. If one of another host
+ * is in line for its slot it is closed, so that a hanging dial never blocks a
+ * host. Else it goes to the keeper as an orphan, which the next want of its
+ * host takes over: above live waiters + 2 the oldest orphan is given up; under
+ * a limit all are when no waiter is left, or one of another host gets in line.
+ * Takes `dial`. */
 void hp_pool_orphan_dial(hp_pool *p, hp_pconn *dial);
 
 /* Gives up a want in any state but LEASED: leaves the queue, hands a slot or a
@@ -186,9 +214,9 @@ void hp_pool_cancel(hp_pool *p, hp_want *w, hp_pconn *dial);
 
 /* Ends a lease. verdict HP_KEEP: idle, or to the oldest waiter, if the pool
  * agrees; else closed for that reason. Returns what happened: HP_KEEP or the
- * reason it was closed for. Takes w->conn; -> NEW. A lease of a connection
- * that was dead before it could serve (HP_CLOSE_SERVER_CLOSED_IDLE,
- * _UNSOLICITED_BYTES) counts as no request: it will be made again. */
+ * reason it was closed for. Takes w->conn; -> NEW. After a lease of a
+ * connection that was dead before it could serve (HP_CLOSE_SERVER_CLOSED_IDLE,
+ * _UNSOLICITED_BYTES) the next acquire finds the want's old place. */
 hp_close_reason hp_pool_put(hp_pool *p, hp_want *w, hp_close_reason verdict);
 
 /* Ends a lease whose body has not ended and which nothing else speaks against:
@@ -202,9 +230,6 @@ hp_close_reason hp_pool_put_undrained(hp_pool *p, hp_want *w, hp_body *body);
  * hp_pconn_free. -> NEW. */
 hp_pconn *hp_pool_detach(hp_pool *p, hp_want *w);
 void hp_pconn_free(hp_pconn *c);
-
-/* EMFILE: closes the oldest idle connection of any host. False: none. */
-bool hp_pool_evict_one(hp_pool *p);
 
 /* The pool-timeout text: limits hit, counts, longest holder. */
 void hp_pool_describe_wait(hp_pool *p, const hp_want *w, hp_ns waited,

@@ -1,8 +1,9 @@
 /* queue: wants in line. Pool lock held throughout.
  *
  * Three lists, all oldest first: host->waiters has every want that a returned
- * connection may serve (QUEUED and DIALING); host->queue those that need a
- * slot; pool->queue the same over all hosts, kept only while max_conns is set.
+ * connection may serve (QUEUED, DIALING, LISTENING); host->queue those that
+ * need a slot; pool->queue the same over all hosts, kept only while max_conns
+ * is set.
  * With only one kind of limit the next in line is a list's first. With both,
  * wants whose own host is full are stepped over in pool->queue: a walk over
  * those wants only.
@@ -17,10 +18,29 @@ host_has_room(const hp_pool *p, const hp_host *h)
     return hp_below(hp_gauges_conns(&h->now), p->limits.max_conns_per_host);
 }
 
+#define SEQ_AT(n, offset) (((const hp_want *)((char *)(n) - (offset)))->seq)
+
+/* Who comes back for his old place is among the oldest: from the front. */
+static void
+insert_by_seq(hp_list *l, hp_node *n, size_t offset)
+{
+    uint64_t seq = SEQ_AT(n, offset);
+    hp_node *at = hp_list_last(l);
+    if (at == NULL || SEQ_AT(at, offset) < seq) {
+        hp_list_push_back(l, n);
+        return;
+    }
+    at = hp_list_first(l);
+    while (SEQ_AT(at, offset) < seq)
+        at = hp_list_next(l, at);
+    hp_list_insert_before(at, n);
+}
+
 void
 hp_want_listen(hp_want *w)
 {
-    hp_list_push_back(&w->host->waiters, &w->wait_node);
+    insert_by_seq(&w->host->waiters, &w->wait_node,
+                  offsetof(hp_want, wait_node));
     w->host->n_waiters++;
 }
 
@@ -32,9 +52,9 @@ hp_want_enqueue(hp_pool *p, hp_want *w)
     w->state = HP_WANT_QUEUED;
     w->queued_at = hp_clock_now();
     hp_want_listen(w);
-    hp_list_push_back(&h->queue, &w->slot_node);
+    insert_by_seq(&h->queue, &w->slot_node, offsetof(hp_want, slot_node));
     if (p->limits.max_conns != HP_NO_LIMIT)
-        hp_list_push_back(&p->queue, &w->total_node);
+        insert_by_seq(&p->queue, &w->total_node, offsetof(hp_want, total_node));
     h->count.waits++;
     h->count.host_waits += !host_has_room(p, h);
     h->now.waiting++;
@@ -58,7 +78,7 @@ leave_slot_queue(hp_pool *p, hp_want *w)
     h->count.wait_ns += (uint64_t)(hp_clock_now() - w->queued_at);
 }
 
-/* A QUEUED or DIALING want listens no more. */
+/* A QUEUED, DIALING or LISTENING want listens no more. */
 void
 hp_want_unlink(hp_pool *p, hp_want *w, hp_trash *t)
 {
@@ -130,7 +150,11 @@ hp_slot_return(hp_pool *p, hp_want *w, hp_trash *t)
 {
     HP_ASSERT_HELD(&p->mu);
     hp_host *h = w->host;
-    if (!w->slot)
+    hp_pconn *dial = w->handed;
+    w->handed = NULL;
+    if (dial)
+        hp_dial_pass_on(p, dial, t);
+    if (dial || !w->slot)
         return;
     w->slot = false;
     assert(h->now.dialing > 0 && p->now.dialing > 0); /* I3 */
@@ -150,6 +174,17 @@ grant(hp_pool *p, hp_want *w, hp_trash *t)
 }
 
 void
+hp_want_hand(hp_pool *p, hp_want *w, hp_pconn *dial, hp_trash *t)
+{
+    HP_ASSERT_HELD(&p->mu);
+    assert(w->host == dial->host);
+    leave_slot_queue(p, w);
+    w->state = HP_WANT_DIALING;
+    w->handed = dial;
+    hp_trash_wake(t, w->waker);
+}
+
+void
 hp_grant_slots(hp_pool *p, hp_host *h, hp_trash *t)
 {
     HP_ASSERT_HELD(&p->mu);
@@ -163,11 +198,12 @@ void
 hp_want_serve(hp_pool *p, hp_want *w, hp_pconn *c, hp_trash *t)
 {
     HP_ASSERT_HELD(&p->mu);
-    assert(w->state == HP_WANT_QUEUED || w->state == HP_WANT_DIALING); /* I9 */
+    assert(w->state == HP_WANT_QUEUED || w->state == HP_WANT_DIALING ||
+           w->state == HP_WANT_LISTENING); /* I9 */
     hp_want_unlink(p, w, t);
     hp_want_give(w, c);
     hp_room_enter(p, c, HP_ROOM_LEASED);
     hp_trash_wake(t, w->waker);
-    /* Granted a slot and served before it could dial: one is enough. */
+    /* Granted a slot or a dial, and served before it looked: one is enough. */
     hp_slot_return(p, w, t);
 }

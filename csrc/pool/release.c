@@ -122,25 +122,30 @@ hp_pconn_offer(hp_pool *p, hp_pconn *c, hp_ns idle_since, hp_trash *t)
 
 /* ---- the end of a lease ---- */
 
-static hp_pconn *
-end_lease(hp_want *w)
+/* Dead before it could serve: the request will ask again, in its old place. */
+static bool
+was_dead(hp_close_reason why)
+{
+    return why == HP_CLOSE_SERVER_CLOSED_IDLE ||
+           why == HP_CLOSE_UNSOLICITED_BYTES;
+}
+
+hp_pconn *
+hp_lease_end(hp_want *w, hp_close_reason why)
 {
     assert(w->state == HP_WANT_LEASED);
     hp_pconn *c = w->conn;
+    hp_counters *n = &w->host->count;
+    w->keeps_place = was_dead(why);
+    if (why == HP_CLOSE_SERVER_CLOSED_IDLE && w->was_idle)
+        hp_count_stale(n, w->idle_time);
+    if (w->keeps_place) {
+        n->requests--;
+        n->reuses -= c->reused;
+    }
     hp_list_remove(&w->wait_node);
     hp_want_reset(w);
     return c;
-}
-
-/* Dead before it could serve: the request will ask again. */
-static void
-take_back_counts(hp_want *w, hp_close_reason why)
-{
-    hp_counters *n = &w->host->count;
-    if (why != HP_CLOSE_SERVER_CLOSED_IDLE && why != HP_CLOSE_UNSOLICITED_BYTES)
-        return;
-    n->requests--;
-    n->reuses -= w->conn->reused;
 }
 
 hp_close_reason
@@ -149,10 +154,7 @@ hp_pool_put(hp_pool *p, hp_want *w, hp_close_reason verdict)
     hp_trash t = {0};
     hp_ns idle_now = hp_clock_idle();
     hp_lock(&p->mu);
-    if (verdict == HP_CLOSE_SERVER_CLOSED_IDLE && w->was_idle)
-        hp_count_stale(&w->host->count, w->idle_time);
-    take_back_counts(w, verdict);
-    hp_pconn *c = end_lease(w);
+    hp_pconn *c = hp_lease_end(w, verdict);
     if (verdict == HP_KEEP)
         verdict = hp_pconn_offer(p, c, idle_now, &t);
     else
@@ -207,7 +209,7 @@ hp_pool_put_undrained(hp_pool *p, hp_want *w, hp_body *body)
     assert(!body->ended);
     hp_lock(&p->mu);
     hp_close_reason why = d ? may_drain(p, body) : HP_CLOSE_BODY_UNREAD;
-    hp_pconn *c = end_lease(w);
+    hp_pconn *c = hp_lease_end(w, why);
     if (why == HP_KEEP)
         begin_drain(p, c, d, body, &t);
     else
@@ -224,7 +226,7 @@ hp_pool_detach(hp_pool *p, hp_want *w)
 {
     hp_trash t = {0};
     hp_lock(&p->mu);
-    hp_pconn *c = end_lease(w);
+    hp_pconn *c = hp_lease_end(w, HP_CLOSE_UPGRADED);
     hp_host *h = c->host;
     hp_pconn_forget(p, c);
     h->count.closes[HP_CLOSE_UPGRADED]++;
@@ -236,18 +238,4 @@ hp_pool_detach(hp_pool *p, hp_want *w)
     hp_keeper_unwatch(c);
     hp_trash_empty(p, &t);
     return c;
-}
-
-bool
-hp_pool_evict_one(hp_pool *p)
-{
-    hp_trash t = {0};
-    hp_lock(&p->mu);
-    hp_node *oldest = hp_list_first(&p->lru);
-    if (oldest)
-        hp_pconn_discard(p, HP_CONTAINER(oldest, hp_pconn, lru_node),
-                         HP_CLOSE_NO_DESCRIPTORS, &t);
-    hp_pool_unlock(p);
-    hp_trash_empty(p, &t);
-    return oldest != NULL;
 }

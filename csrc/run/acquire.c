@@ -4,6 +4,10 @@
 
 #include "run/exchange.h"
 
+/* Go contract 3.2, surpassed: a request whose dial failed waits this long at
+ * most for a connection of its host that others use. */
+#define LINGER HP_NS_PER_S
+
 static hp_go
 begin_attempt(hp_exchange *ex)
 {
@@ -22,34 +26,29 @@ begin_attempt(hp_exchange *ex)
 
 /* A connection that served before is looked at before it is used, one that was
  * handed over too: its server may have closed it or sent more than it should
- * since the message ended. A dead one is put away, the next one asked for. */
-static hp_go
-use_if_alive(hp_exchange *ex)
+ * since the message ended. */
+static hp_close_reason
+liveness(const hp_exchange *ex)
 {
     if (!ex->want.conn->reused)
-        return begin_attempt(ex);
+        return HP_KEEP;
     hp_stream *s = hp_ex_stream(ex);
-    hp_close_reason why = HP_KEEP;
     switch (s->ops->liveness(s)) {
-    case HP_ALIVE:
-        return begin_attempt(ex);
     case HP_DEAD_CLOSED:
-        why = HP_CLOSE_SERVER_CLOSED_IDLE;
-        break;
+        return HP_CLOSE_SERVER_CLOSED_IDLE;
     case HP_DEAD_BYTES:
-        why = HP_CLOSE_UNSOLICITED_BYTES;
+        return HP_CLOSE_UNSOLICITED_BYTES;
+    case HP_ALIVE:
         break;
     }
-    hp_pool_put(ex->pool, &ex->want, why);
-    ex->state = HP_EX_ACQUIRE;
-    return HP_GO_ON;
+    return HP_KEEP;
 }
 
 static hp_go
 begin_queueing(hp_exchange *ex)
 {
     ex->state = HP_EX_QUEUED;
-    if (ex->phase_deadline == HP_NEVER) { /* else: queued again, see above */
+    if (ex->phase_deadline == HP_NEVER) { /* else: queued before */
         ex->timings.queued = hp_clock_now();
         ex->phase_deadline =
             hp_deadline_after(ex->timings.queued, ex->timeouts.pool);
@@ -57,14 +56,20 @@ begin_queueing(hp_exchange *ex)
     return HP_GO_ON;
 }
 
-/* The time an orphaned dial has had was another request's. */
-static void
-adopt(hp_exchange *ex)
+/* A leased connection, or another one instead of each that is dead. */
+static hp_go
+use_if_alive(hp_exchange *ex)
 {
-    ex->dial = ex->want.adopted;
-    ex->want.adopted = NULL;
-    if (ex->dial)
-        hp_conn_extend(&ex->dial->net, ex->timeouts.connect, ex->timeouts.tls);
+    do {
+        hp_close_reason dead = liveness(ex);
+        if (dead == HP_KEEP)
+            return begin_attempt(ex);
+        ex->state = HP_EX_ACQUIRE;
+        if (hp_pool_acquire_again(ex->pool, &ex->want, dead, &ex->err) != 0)
+            return hp_ex_failed(ex);
+    } while (ex->want.acquired == HP_WANT_LEASED);
+    ex->state = HP_EX_CONNECT;
+    return HP_GO_ON;
 }
 
 hp_go
@@ -77,7 +82,6 @@ hp_ex_state_acquire(hp_exchange *ex)
         return use_if_alive(ex);
     case HP_WANT_DIALING:
         ex->state = HP_EX_CONNECT;
-        adopt(ex);
         return HP_GO_ON;
     default:
         return begin_queueing(ex);
@@ -123,33 +127,86 @@ out_of_descriptors(const hp_exchange *ex)
 /* Out of descriptors: an idle connection of any host gives up its own, once.
  */
 static bool
-make_room_for_descriptor(hp_exchange *ex)
+redial(hp_exchange *ex)
 {
-    if (ex->redialed || !out_of_descriptors(ex) || !hp_pool_evict_one(ex->pool))
+    if (ex->redialed || !out_of_descriptors(ex) ||
+        !hp_pool_redial(ex->pool, &ex->want, ex->dial))
         return false;
+    ex->dial = NULL;
     ex->redialed = true;
     hp_err_clear(&ex->err);
     return true;
 }
 
+/* Not when it is we who are at fault: a connection in use can do nothing about
+ * that. */
+static bool
+may_linger(const hp_exchange *ex)
+{
+    return ex->err.code != HP_E_TLS_CONFIG && ex->err.code != HP_E_NOMEM;
+}
+
+static hp_go
+linger(hp_exchange *ex)
+{
+    ex->dial_err = ex->err;
+    hp_err_clear(&ex->err);
+    ex->state = HP_EX_LINGER;
+    ex->phase_deadline = hp_deadline_after(
+        hp_clock_now(),
+        ex->timeouts.pool < 0 ? LINGER : hp_ns_min(LINGER, ex->timeouts.pool));
+    return HP_GO_ON;
+}
+
 static hp_go
 dial_failed(hp_exchange *ex)
 {
-    hp_pconn *dial = ex->dial;
-    ex->dial = NULL;
     /* While the want has a host to count it for. */
     hp_ex_tally_timeout(ex);
     if (out_of_descriptors(ex))
         hp_pool_tally_no_descriptor(ex->pool, &ex->want);
-    if (hp_pool_dial_failed(ex->pool, &ex->want, dial)) {
+    if (redial(ex))
+        return HP_GO_ON;
+    hp_pconn *dial = ex->dial;
+    ex->dial = NULL;
+    switch (hp_pool_dial_failed(ex->pool, &ex->want, dial, may_linger(ex))) {
+    case HP_WANT_LEASED:
         hp_err_clear(&ex->err); /* served while the dial failed */
         return use_if_alive(ex);
+    case HP_WANT_LISTENING:
+        return linger(ex);
+    default:
+        ex->state = HP_EX_FAILED;
+        return HP_GO_ERROR;
     }
-    ex->state = HP_EX_ACQUIRE;
-    if (make_room_for_descriptor(ex))
-        return HP_GO_ON;
+}
+
+/* No connection came back in time, so it is the dial's error after all. */
+static hp_go
+linger_over(hp_exchange *ex)
+{
+    ex->err = ex->dial_err;
+    hp_pool_cancel(ex->pool, &ex->want, NULL);
     ex->state = HP_EX_FAILED;
     return HP_GO_ERROR;
+}
+
+hp_go
+hp_ex_state_linger(hp_exchange *ex, hp_wait *w)
+{
+    switch (hp_pool_look(ex->pool, &ex->want)) {
+    case HP_WANT_LEASED:
+        ex->phase_deadline = HP_NEVER;
+        return use_if_alive(ex);
+    case HP_WANT_REFUSED:
+        return closed_meanwhile(ex);
+    default:
+        break;
+    }
+    if (hp_clock_now() >= ex->phase_deadline)
+        return linger_over(ex);
+    hp_wait_until(w, ex->phase_deadline);
+    return HP_GO_WAIT;
 }
 
 static hp_go

@@ -31,7 +31,7 @@ assert_state(const hp_exchange *ex)
 {
     hp_ex_state s = ex->state;
     assert(ex->dial == NULL || s == HP_EX_CONNECT);
-    if (s == HP_EX_QUEUED || s == HP_EX_CONNECT)
+    if (s == HP_EX_QUEUED || s == HP_EX_CONNECT || s == HP_EX_LINGER)
         return; /* the want is in others' hands too */
     assert(ex->want.state ==
            (hp_ex_is_leased(ex) ? HP_WANT_LEASED : HP_WANT_NEW));
@@ -76,7 +76,7 @@ hp_request_init(hp_request *r)
 static void
 init(hp_exchange *ex, hp_transport *t, const hp_request *r)
 {
-    memset(ex, 0, offsetof(hp_exchange, in_store));
+    memset(ex, 0, offsetof(hp_exchange, dial_err));
     ex->t = hp_transport_ref(t);
     ex->pool = hp_transport_pool(t);
     ex->generation = hp_fork_generation();
@@ -200,6 +200,8 @@ hp_ex_phase(const hp_exchange *ex)
         return HP_PHASE_POOL;
     case HP_EX_CONNECT:
         return ex->dial ? hp_conn_phase(&ex->dial->net) : HP_PHASE_CONNECT;
+    case HP_EX_LINGER:
+        return ex->dial_err.phase;
     case HP_EX_SEND:
     case HP_EX_REWIND:
         return HP_PHASE_SEND;
@@ -367,6 +369,8 @@ one_step(hp_exchange *ex, hp_waker *waker, hp_wait *w)
         return hp_ex_state_queued(ex, w);
     case HP_EX_CONNECT:
         return hp_ex_state_connect(ex, waker, w);
+    case HP_EX_LINGER:
+        return hp_ex_state_linger(ex, w);
     case HP_EX_SEND:
         return hp_ex_state_send(ex, w);
     case HP_EX_HEAD:

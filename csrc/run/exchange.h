@@ -1,12 +1,14 @@
 /* exchange: one request from beginning to end. Knows HTTP, no sockets and no
  * threads: a driver turns it.
  *
- *                  +--------------- replay ----------------+
- *                  v                                       |
- *  START -> ACQUIRE -> QUEUED -> CONNECT -> SEND -> HEAD --+-> BODY -> DONE
- *              |          |         |         |       |          |      ^
- *              +----------+---------+---------+-------+-> FAILED |      |
- *                                                                +-> GRACE
+ *                +------------------ replay ------------------+
+ *                v                                            |
+ *  START -> ACQUIRE -> QUEUED -> CONNECT ----> SEND -> HEAD --+-> BODY -> DONE
+ *              |          |         |   \       ^ |      |          |      ^
+ *              |          |         |  LINGER --+ |      |          |      |
+ *              |          |         |     |       |      |          |      |
+ *              +----------+---------+-----+-------+------+-> FAILED |      |
+ *                                                                   +-> GRACE
  *
  *  from      to        by
  *  START     ACQUIRE   one_step             nothing cancelled yet
@@ -16,8 +18,11 @@
  *  QUEUED    CONNECT   hp_ex_state_queued   a slot was handed over
  *  QUEUED    SEND      begin_attempt        a connection was handed over
  *  CONNECT   SEND      begin_attempt        own dial, or handed over meanwhile
- *  QUEUED,CONNECT  ACQUIRE  use_if_alive    what was handed over is dead
- *  CONNECT   ACQUIRE   dial_failed          no descriptor: once more
+ *  ACQUIRE,QUEUED,CONNECT,LINGER
+ *            CONNECT,QUEUED  use_if_alive   what was got is dead: another
+ *  CONNECT   LINGER    dial_failed          others' connections may come back
+ *  LINGER    SEND      begin_attempt        one did
+ *  LINGER    FAILED    linger_over          none did: the dial's error
  *  SEND      HEAD      request_sent         the request is with the kernel
  *  SEND      HEAD      upload_failed        a write failed: last words?
  *  SEND,HEAD BODY      head_complete        final head
@@ -30,9 +35,9 @@
  *  any       FAILED    hp_ex_failed         connection closed or given back
  *
  *  Truths (assert_state): want LEASED exactly in SEND, HEAD, BODY, GRACE;
- *  QUEUED or DIALING only in QUEUED and CONNECT (where others may change it at
- *  any time, so that it is read with hp_pool_look only); no dial outside
- *  CONNECT; in DONE and FAILED nothing of the pool is held.
+ *  QUEUED, DIALING or LISTENING only in QUEUED, CONNECT and LINGER (where
+ * others may change it at any time, so that it is read with hp_pool_look only);
+ * no dial outside CONNECT; in DONE and FAILED nothing of the pool is held.
  *
  *  A body that breaks off leaves the exchange FAILED at once, its connection
  *  closed; with bytes_first the bytes that came before are still given out,
@@ -56,6 +61,7 @@ typedef enum hp_ex_state {
     HP_EX_ACQUIRE,
     HP_EX_QUEUED,
     HP_EX_CONNECT,
+    HP_EX_LINGER,
     HP_EX_SEND,
     HP_EX_HEAD,
     HP_EX_REWIND,
@@ -126,7 +132,7 @@ struct hp_exchange {
     bool redialed;  /* once after EMFILE */
     hp_timeouts timeouts;
     hp_ns total_deadline;
-    hp_ns phase_deadline; /* QUEUED, HEAD, GRACE, awaiting_continue */
+    hp_ns phase_deadline; /* QUEUED, LINGER, HEAD, GRACE, awaiting_continue */
     hp_ns silence_since;
     /* The min_rate window is of time spent in reading drives. */
     hp_ns rate_since; /* when it would have begun without breaks; 0: paused */
@@ -167,7 +173,9 @@ struct hp_exchange {
     char tls_cipher[64];
     hp_pconn *upgraded;
     bool is_upgraded;
-    char in_store[HP_EX_IN_STORE]; /* last: not zeroed */
+    /* from here on not zeroed */
+    hp_err dial_err; /* LINGER */
+    char in_store[HP_EX_IN_STORE];
 };
 
 /* ---- steps: never block ---- */
@@ -211,6 +219,7 @@ void hp_ex_release(hp_exchange *ex);
 hp_go hp_ex_state_acquire(hp_exchange *ex);
 hp_go hp_ex_state_queued(hp_exchange *ex, hp_wait *w);
 hp_go hp_ex_state_connect(hp_exchange *ex, hp_waker *waker, hp_wait *w);
+hp_go hp_ex_state_linger(hp_exchange *ex, hp_wait *w);
 
 /* send.c */
 typedef enum hp_sent {

@@ -417,7 +417,8 @@ test_orphan_is_finished(void)
     close(listener);
 }
 
-/* A dial that hangs: given up with its last waiter, or by its own timeout. */
+/* A dial that hangs goes to the next in line, is given up with the last waiter,
+ * or ends by its own timeout. */
 static void
 test_hanging_orphan(void)
 {
@@ -425,23 +426,30 @@ test_hanging_orphan(void)
     kit_host h;
     int filler, hole = lo_black_hole(AF_INET, &at, &filler);
     hp_limits l = kit_limits();
-    l.max_conns_per_host = 1;
+    l.max_conns_per_host = 2;
     hp_pool *p = kit_pool(&l);
-    kit_want w, x;
+    kit_want w, x, y;
     at_address(&h, &at);
-    begin_real_dial(p, &w, &h, 100 * KIT_S);
     kit_want_init(&x, &h);
-    CHECK_INT(kit_acquire(p, &x), HP_WANT_QUEUED);
+    kit_want_init(&y, &h);
+    CHECK_INT(kit_acquire(p, &x), HP_WANT_DIALING);
+    begin_real_dial(p, &w, &h, 100 * KIT_S);
+    CHECK_INT(kit_acquire(p, &y), HP_WANT_QUEUED);
     hp_pool_cancel(p, &w.want, w.dial);
-    CHECK_GAUGES(p, 0, 0, 1, 0, 1);
+    CHECK_GAUGES(p, 0, 0, 2, 0, 0);
+    CHECK_INT(hp_pool_look(p, &y.want), HP_WANT_DIALING);
+    kit_begin_dial(p, &y);
+    CHECK(y.dial == w.dial);
+    hp_pool_cancel(p, &y.want, y.dial); /* to the keeper: x is left */
+    CHECK_GAUGES(p, 0, 0, 2, 0, 0);
     hp_pool_cancel(p, &x.want, NULL);
     UNTIL(kit_hosts(p) == 0);
     CHECK_INT(kit_closes(p, HP_CLOSE_SURPLUS_DIAL), 1);
+    CHECK_INT(kit_acquire(p, &x), HP_WANT_DIALING);
     begin_real_dial(p, &w, &h, 100 * KIT_MS);
-    CHECK_INT(kit_acquire(p, &x), HP_WANT_QUEUED);
     hp_pool_cancel(p, &w.want, w.dial);
-    UNTIL(hp_pool_look(p, &x.want) == HP_WANT_DIALING);
-    CHECK_INT(kit_closes(p, HP_CLOSE_DIAL_FAILED), 1);
+    UNTIL(kit_closes(p, HP_CLOSE_DIAL_FAILED) == 1);
+    CHECK_GAUGES(p, 0, 0, 1, 0, 0);
     hp_pool_cancel(p, &x.want, NULL);
     done(p);
     close(filler);

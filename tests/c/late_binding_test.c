@@ -83,7 +83,7 @@ test_dial_failed_after_served(void)
     CHECK_INT(kit_acquire(p, &w), HP_WANT_DIALING);
     kit_begin_dial(p, &w);
     kit_put(p, &v);
-    CHECK(kit_fail_dial(p, &w));
+    CHECK_INT(kit_fail_dial(p, &w, true), HP_WANT_LEASED);
     CHECK_INT(w.want.state, HP_WANT_LEASED);
     CHECK_INT(kit_id(&w), id);
     kit_put(p, &w);
@@ -166,8 +166,9 @@ test_orphans_under_a_limit(void)
     hp_pool_cancel(p, &w[0].want, w[0].dial); /* w[1] waits, too */
     CHECK_GAUGES(p, 0, 0, 2, 0, 0);
     CHECK_INT(kit_acquire(p, &x), HP_WANT_DIALING);
-    x.dial = x.want.adopted;
-    CHECK(x.dial == w[0].dial);
+    hp_pconn *first = w[0].dial;
+    kit_begin_dial(p, &x);
+    CHECK(x.dial == first);
     hp_pool_cancel(p, &w[1].want, w[1].dial);
     CHECK_GAUGES(p, 0, 0, 2, 0, 0);
     hp_pool_cancel(p, &x.want, x.dial); /* nobody is left */
@@ -199,9 +200,10 @@ test_orphan_is_adopted(void)
     kit_done(p);
 }
 
-/* But he who stands in line for it is not overtaken, of whatever host. */
+/* But he who stands in line is not overtaken: the dial is his, if he is of its
+ * host, else he gets its slot. */
 static void
-test_orphan_is_not_adopted_past_the_queue(void)
+test_dial_goes_to_the_next_in_line(void)
 {
     for (int other = 0; other < 2; other++) {
         hp_pool *p = pool_with(2, HP_NO_LIMIT);
@@ -212,35 +214,217 @@ test_orphan_is_not_adopted_past_the_queue(void)
         kit_want_init(&old, other ? &b : &a);
         kit_want_init(&late, &a);
         CHECK_INT(kit_acquire(p, &old), HP_WANT_QUEUED);
-        hp_pool_cancel(p, &w[0].want, w[0].dial); /* w[1] may profit */
         CHECK_INT(kit_acquire(p, &late), HP_WANT_QUEUED);
+        hp_pconn *dial = w[0].dial;
+        hp_pool_cancel(p, &w[0].want, dial); /* w[1] may profit, but waits */
+        CHECK_INT(hp_pool_look(p, &old.want), HP_WANT_DIALING);
+        CHECK_INT(hp_pool_look(p, &late.want), HP_WANT_QUEUED);
+        CHECK_GAUGES(p, 0, 0, 2, 0, 1);
+        kit_begin_dial(p, &old);
+        CHECK_INT(old.dial == dial, !other);
+        CHECK_INT(kit_closes(p, HP_CLOSE_SURPLUS_DIAL), other);
+        CHECK(kit_finish_dial(p, &old));
         hp_pool_cancel(p, &late.want, NULL);
-        hp_pool_cancel(p, &old.want, NULL);
-        CHECK_INT(kit_acquire(p, &late), HP_WANT_DIALING);
-        CHECK(late.want.adopted == w[0].dial);
-        hp_pool_cancel(p, &late.want, late.want.adopted);
+        hp_pool_cancel(p, &w[1].want, w[1].dial);
+        kit_put(p, &old);
+        turn_keeper(p);
+        kit_done(p);
+    }
+}
+
+/* What was handed over goes on once more when its new want is served, or gives
+ * up, before it has looked. */
+static void
+test_handed_and_not_needed(void)
+{
+    for (int how = 0; how < 3; how++) {
+        hp_pool *p = pool_with(HP_NO_LIMIT, 2);
+        kit_want v, w, x, y;
+        kit_want_init(&v, &a);
+        kit_want_init(&x, &a);
+        kit_want_init(&y, &a);
+        kit_get(p, &v);
+        begin_dials(p, &a, &w, 1);
+        hp_pconn *dial = w.dial;
+        CHECK_INT(kit_acquire(p, &x), HP_WANT_QUEUED);
+        if (how < 2)
+            CHECK_INT(kit_acquire(p, &y), HP_WANT_QUEUED);
+        hp_pool_cancel(p, &w.want, dial);
+        CHECK(x.want.handed == dial);
+        if (how == 0)
+            kit_put(p, &v); /* serves x */
+        else
+            hp_pool_cancel(p, &x.want, NULL);
+        if (how == 2) { /* nobody is left */
+            CHECK_INT(kit_closes(p, HP_CLOSE_SURPLUS_DIAL), 1);
+            CHECK_GAUGES(p, 0, 1, 0, 0, 0);
+        } else {
+            CHECK_INT(hp_pool_look(p, &y.want), HP_WANT_DIALING);
+            kit_begin_dial(p, &y);
+            CHECK(y.dial == dial);
+            CHECK(kit_finish_dial(p, &y));
+            kit_put(p, &y);
+        }
+        hp_pool_close(p);
+        if (x.want.state == HP_WANT_REFUSED)
+            CHECK_INT(hp_pool_look(p, &x.want), HP_WANT_REFUSED);
+        hp_pool_cancel(p, &x.want, NULL);
+        if (v.want.state == HP_WANT_LEASED)
+            hp_pool_put(p, &v.want, HP_KEEP);
+        turn_keeper(p);
+        kit_done(p);
+    }
+}
+
+/* Decision 1: a dial that hangs and that nobody needs keeps no slot from who
+ * gets in line for it, of whatever host. */
+static void
+test_orphan_makes_way_for_another_host(void)
+{
+    hp_pool *p = pool_with(2, 2);
+    kit_host b;
+    kit_want w[2], x;
+    kit_host_init(&b, "b.example");
+    kit_want_init(&x, &b);
+    begin_dials(p, &a, w, 2);
+    hp_pool_cancel(p, &w[0].want, w[0].dial);
+    CHECK_GAUGES(p, 0, 0, 2, 0, 0); /* an orphan, for w[1] */
+    CHECK_INT(p->n_orphans, 1);
+    CHECK_INT(kit_acquire(p, &x), HP_WANT_QUEUED);
+    CHECK_INT(p->n_orphans, 0);
+    turn_keeper(p);
+    CHECK_INT(hp_pool_look(p, &x.want), HP_WANT_DIALING);
+    CHECK_INT(kit_closes(p, HP_CLOSE_SURPLUS_DIAL), 1);
+    hp_pool_cancel(p, &x.want, NULL);
+    hp_pool_cancel(p, &w[1].want, w[1].dial);
+    turn_keeper(p);
+    kit_done(p);
+}
+
+/* Not for one whose own host is full: its slot is of no use to him. */
+static void
+test_orphan_stays_where_it_blocks_nobody(void)
+{
+    hp_pool *p = pool_with(4, 2);
+    kit_host b;
+    kit_want u, v, w[2], x;
+    kit_host_init(&b, "b.example");
+    kit_want_init(&u, &b);
+    kit_want_init(&v, &b);
+    kit_want_init(&x, &b);
+    kit_get(p, &u);
+    kit_get(p, &v);
+    begin_dials(p, &a, w, 2);
+    hp_pool_cancel(p, &w[0].want, w[0].dial);
+    CHECK_INT(kit_acquire(p, &x), HP_WANT_QUEUED);
+    CHECK_INT(p->n_orphans, 1);
+    hp_pool_put(p, &u.want, HP_CLOSE_IO_ERROR);
+    CHECK_INT(hp_pool_look(p, &x.want), HP_WANT_DIALING);
+    CHECK_INT(p->n_orphans, 1);
+    hp_pool_cancel(p, &x.want, NULL);
+    turn_keeper(p);
+    CHECK_INT(hp_pool_look(p, &w[1].want), HP_WANT_LEASED);
+    hp_pool_orphan_dial(p, w[1].dial);
+    kit_put(p, &v);
+    kit_put(p, &w[1]);
+    kit_done(p);
+}
+
+/* The keeper is just stepping it, so it cannot be taken over at once. */
+static void
+test_orphan_at_work(void)
+{
+    for (int other = 0; other < 2; other++) {
+        hp_pool *p = pool_with(2, HP_NO_LIMIT);
+        kit_host b;
+        kit_want w[2], x;
+        hp_trash t = {0};
+        kit_host_init(&b, "b.example");
+        kit_want_init(&x, other ? &b : &a);
+        begin_dials(p, &a, w, 2);
+        hp_pconn *dial = w[0].dial;
+        hp_pool_cancel(p, &w[0].want, dial);
+        dial->at_work = true;
+        CHECK_INT(kit_acquire(p, &x), HP_WANT_QUEUED);
+        hp_lock(&p->mu);
+        dial->at_work = false;
+        hp_orphan_rested(p, dial, &t);
+        hp_pool_unlock(p);
+        hp_trash_empty(p, &t);
+        turn_keeper(p);
+        CHECK_INT(hp_pool_look(p, &x.want), HP_WANT_DIALING);
+        CHECK_INT(x.want.handed == dial, !other);
+        hp_pool_cancel(p, &x.want, NULL);
         hp_pool_cancel(p, &w[1].want, w[1].dial);
         turn_keeper(p);
         kit_done(p);
     }
 }
 
-/* A new waiter is served by one that is in flight. */
+/* ---- after a failed dial ---- */
+
+/* Its slot goes on; what comes back is still his, in his turn. */
 static void
-test_orphan_serves_a_waiter(void)
+test_listening_after_a_failed_dial(void)
 {
-    hp_pool *p = pool_with(HP_NO_LIMIT, 1);
-    kit_want w, x;
-    begin_dials(p, &a, &w, 1);
+    hp_pool *p = pool_with(HP_NO_LIMIT, 2);
+    kit_want v, w, x;
+    kit_want_init(&v, &a);
+    kit_want_init(&w, &a);
     kit_want_init(&x, &a);
+    uint64_t id = kit_get(p, &v);
+    CHECK_INT(kit_acquire(p, &w), HP_WANT_DIALING);
     CHECK_INT(kit_acquire(p, &x), HP_WANT_QUEUED);
-    uint64_t id = w.dial->net.id;
-    hp_pool_cancel(p, &w.want, w.dial);
-    CHECK_GAUGES(p, 0, 0, 1, 0, 1);
-    turn_keeper(p);
-    CHECK_INT(hp_pool_look(p, &x.want), HP_WANT_LEASED);
-    CHECK_INT(kit_id(&x), id);
+    kit_begin_dial(p, &w);
+    CHECK_INT(kit_fail_dial(p, &w, true), HP_WANT_LISTENING);
+    CHECK_INT(hp_pool_look(p, &x.want), HP_WANT_DIALING);
+    CHECK_INT(hp_pool_look(p, &w.want), HP_WANT_LISTENING);
+    CHECK_GAUGES(p, 0, 1, 1, 0, 0);
+    kit_put(p, &v); /* w came before x */
+    CHECK_INT(hp_pool_look(p, &w.want), HP_WANT_LEASED);
+    CHECK_INT(kit_id(&w), id);
+    kit_dial(p, &x);
     kit_put(p, &x);
+    kit_put(p, &w);
+    CHECK_GAUGES(p, 2, 0, 0, 0, 0);
+    kit_done(p);
+}
+
+/* Only if there is something to wait for. */
+static void
+test_nothing_to_listen_for(void)
+{
+    for (int how = 0; how < 3; how++) {
+        hp_limits l = kit_limits();
+        l.disable_keepalives = how == 2;
+        hp_pool *p = kit_pool(&l);
+        kit_host b;
+        kit_want v, w;
+        kit_host_init(&b, "b.example");
+        kit_want_init(&v, how == 0 ? &b : &a);
+        kit_get(p, &v);
+        begin_dials(p, &a, &w, 1);
+        CHECK_INT(kit_fail_dial(p, &w, how != 1), HP_WANT_NEW);
+        hp_pool_put(p, &v.want, HP_CLOSE_IO_ERROR);
+        kit_done(p);
+    }
+}
+
+static void
+test_listening_ends(void)
+{
+    hp_pool *p = pool_with(HP_NO_LIMIT, HP_NO_LIMIT);
+    kit_want v, w[2];
+    kit_want_init(&v, &a);
+    kit_get(p, &v);
+    begin_dials(p, &a, w, 2);
+    CHECK_INT(kit_fail_dial(p, &w[0], true), HP_WANT_LISTENING);
+    CHECK_INT(kit_fail_dial(p, &w[1], true), HP_WANT_LISTENING);
+    hp_pool_cancel(p, &w[0].want, NULL);
+    CHECK_INT(w[0].want.state, HP_WANT_NEW);
+    hp_pool_close(p);
+    CHECK_INT(hp_pool_look(p, &w[1].want), HP_WANT_REFUSED);
+    hp_pool_put(p, &v.want, HP_KEEP);
     kit_done(p);
 }
 
@@ -299,8 +483,14 @@ main(void)
     RUN(test_orphans_are_bounded);
     RUN(test_orphans_under_a_limit);
     RUN(test_orphan_is_adopted);
-    RUN(test_orphan_is_not_adopted_past_the_queue);
-    RUN(test_orphan_serves_a_waiter);
+    RUN(test_dial_goes_to_the_next_in_line);
+    RUN(test_handed_and_not_needed);
+    RUN(test_orphan_makes_way_for_another_host);
+    RUN(test_orphan_stays_where_it_blocks_nobody);
+    RUN(test_orphan_at_work);
+    RUN(test_listening_after_a_failed_dial);
+    RUN(test_nothing_to_listen_for);
+    RUN(test_listening_ends);
     RUN(test_close_gives_up_orphans);
     RUN(test_s56_cancel_with_a_dial);
     DONE();

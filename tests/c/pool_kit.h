@@ -273,14 +273,10 @@ kit_acquire_fails(hp_pool *p, kit_want *w)
     return err.code;
 }
 
-/* The slot becomes a dial that has not moved yet, unless one was adopted. */
+/* The slot becomes a dial that has not moved yet, unless one was handed on. */
 static inline void
 kit_begin_dial(hp_pool *p, kit_want *w)
 {
-    w->dial = w->want.adopted;
-    w->want.adopted = NULL;
-    if (w->dial)
-        return;
     CHECK_INT(hp_pool_new_conn(p, &w->want, 10 * KIT_S, 10 * KIT_S, &w->dial),
               0);
     CHECK(w->dial);
@@ -306,13 +302,24 @@ kit_finish_dial(hp_pool *p, kit_want *w)
 }
 
 /* It ends badly. */
-static inline bool
-kit_fail_dial(hp_pool *p, kit_want *w)
+static inline hp_want_state
+kit_fail_dial(hp_pool *p, kit_want *w, bool listen)
 {
     hp_pconn *c = w->dial;
     w->dial = NULL;
     hp_conn_close(&c->net, false);
-    return hp_pool_dial_failed(p, &w->want, c);
+    return hp_pool_dial_failed(p, &w->want, c, listen);
+}
+
+/* It ends for want of a descriptor. False: the dial is where it was. */
+static inline bool
+kit_redial(hp_pool *p, kit_want *w)
+{
+    hp_conn_close(&w->dial->net, false);
+    bool again = hp_pool_redial(p, &w->want, w->dial);
+    if (again)
+        w->dial = NULL;
+    return again;
 }
 
 static inline void

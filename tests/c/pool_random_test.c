@@ -15,14 +15,17 @@ typedef enum fate {
     M_NEW,
     M_QUEUED,
     M_SLOT,
+    M_HANDED, /* a dial that was another's, not yet taken up */
     M_DIAL,
+    M_LISTENING,
     M_SERVED,
     M_LEASED
 } fate;
 
 typedef struct model_want {
     fate fate;
-    bool dial; /* SERVED: its own dial still goes on */
+    bool dial;        /* SERVED: its own dial still goes on */
+    bool keeps_place; /* NEW */
     int host;
     uint64_t seq, conn, dial_conn;
 } model_want;
@@ -44,7 +47,8 @@ static struct {
     int in_hand[HOSTS]; /* on their way from one place to another */
     bool closing_idle;
     uint64_t seq;
-    long granted, served, idled, closed, full, made_room; /* all happen */
+    long granted, handed, served, idled, closed, full, made_room, listened,
+        replaced, redialed; /* all happen */
 } t;
 
 static uint64_t seed = 88172645463325252u;
@@ -63,7 +67,7 @@ pick(int n)
 static bool
 is_waiting(const model_want *w)
 {
-    return w->fate == M_QUEUED || w->fate == M_SLOT || w->fate == M_DIAL;
+    return w->fate > M_NEW && w->fate < M_SERVED;
 }
 
 static int
@@ -86,7 +90,8 @@ conns(int host)
     for (int i = 0; i < WANTS; i++) {
         const model_want *w = &t.w[i];
         if (w->fate != M_NEW && (host < 0 || w->host == host))
-            n += (w->fate != M_QUEUED) + (w->fate == M_SERVED && w->dial);
+            n += (w->fate != M_QUEUED && w->fate != M_LISTENING) +
+                 (w->fate == M_SERVED && w->dial);
     }
     return n;
 }
@@ -183,6 +188,21 @@ may_idle(int host)
                     t.l.max_idle_conns_per_host);
 }
 
+/* A dial in hand: to the next in line, if that is one of its host. */
+static void
+pass_on(model_conn dial)
+{
+    model_want *next = oldest_queued(dial.host);
+    if (next && next->host == dial.host) {
+        next->fate = M_HANDED;
+        next->dial_conn = dial.id;
+        t.in_hand[dial.host]--;
+        t.handed++;
+    } else {
+        close_in_hand(dial.host);
+    }
+}
+
 /* A connection in hand. */
 static void
 release(model_conn c)
@@ -191,11 +211,14 @@ release(model_conn c)
     model_want *other =
         t.l.max_conns == HP_NO_LIMIT ? NULL : oldest_queued(c.host);
     if (own && (!other || own->seq <= other->seq)) {
-        own->dial = own->fate == M_DIAL;
+        fate had = own->fate;
+        own->dial = had == M_DIAL;
         own->fate = M_SERVED;
         own->conn = c.id;
-        t.in_hand[c.host]--;
+        t.in_hand[c.host] += (had == M_HANDED) - 1;
         t.served++;
+        if (had == M_HANDED)
+            pass_on((model_conn){own->dial_conn, c.host});
         slot_freed(); /* it may have had one */
     } else if (other || !may_idle(c.host)) {
         t.made_room += other != NULL;
@@ -215,8 +238,9 @@ orphaned(model_conn dial)
 {
     bool limited =
         t.l.max_conns != HP_NO_LIMIT || t.l.max_conns_per_host != HP_NO_LIMIT;
-    if (limited && oldest_waiter(dial.host) == NULL)
-        close_in_hand(dial.host);
+    if ((limited && oldest_waiter(dial.host) == NULL) ||
+        oldest_queued(dial.host))
+        pass_on(dial);
     else
         release(dial);
 }
@@ -239,7 +263,8 @@ do_acquire(int i)
 {
     hp_err err = {0};
     int host = pick(HOSTS), at = idle_for(host);
-    model_want w = {.host = host, .seq = ++t.seq};
+    bool keeps_place = t.w[i].keeps_place;
+    model_want w = {.host = host, .seq = keeps_place ? t.w[i].seq : ++t.seq};
     t.closing_idle = false;
     if (at >= 0) {
         w.fate = M_LEASED;
@@ -267,20 +292,69 @@ do_begin_dial(int i)
     t.w[i].dial_conn = t.wants[i].dial->net.id;
 }
 
+static int
+in_use(int host)
+{
+    int n = 0;
+    for (int i = 0; i < WANTS; i++)
+        n += t.w[i].fate >= M_SERVED && t.w[i].host == host;
+    return n;
+}
+
+static void
+do_fail_dial(int i)
+{
+    model_want *w = &t.w[i];
+    bool listen = pick(2);
+    bool redial = pick(2);
+    if (redial)
+        CHECK_INT(kit_redial(t.p, &t.wants[i]), t.n_idle > 0);
+    if (redial && t.n_idle) {
+        w->fate = M_SLOT;
+        t.redialed++;
+        close_idle_at(0);
+        return;
+    }
+    w->fate = listen && in_use(w->host) ? M_LISTENING : M_NEW;
+    CHECK_INT(kit_fail_dial(t.p, &t.wants[i], listen),
+              w->fate == M_NEW ? HP_WANT_NEW : HP_WANT_LISTENING);
+    t.listened += w->fate == M_LISTENING;
+    t.in_hand[w->host]++;
+    close_in_hand(w->host);
+}
+
 static void
 do_end_dial(int i)
 {
     model_want *w = &t.w[i];
-    if (pick(4)) {
-        CHECK(kit_finish_dial(t.p, &t.wants[i]));
-        w->fate = M_LEASED;
-        w->conn = w->dial_conn;
-    } else {
-        CHECK(!kit_fail_dial(t.p, &t.wants[i]));
-        w->fate = M_NEW;
-        t.in_hand[w->host]++;
-        close_in_hand(w->host);
+    if (pick(4) == 0) {
+        do_fail_dial(i);
+        return;
     }
+    CHECK(kit_finish_dial(t.p, &t.wants[i]));
+    w->fate = M_LEASED;
+    w->conn = w->dial_conn;
+}
+
+/* The connection is dead, and another takes its place at once. */
+static void
+do_acquire_again(int i)
+{
+    hp_err err = {0};
+    model_want *w = &t.w[i];
+    int at = idle_for(w->host);
+    t.closing_idle = false;
+    CHECK_INT(hp_pool_acquire_again(t.p, &t.wants[i].want,
+                                    HP_CLOSE_UNSOLICITED_BYTES, &err),
+              0);
+    t.replaced++;
+    if (at < 0) {
+        w->fate = M_SLOT;
+        return;
+    }
+    w->conn = take(t.idle, &t.n_idle, at).id;
+    t.in_hand[w->host]++;
+    close_in_hand(w->host);
 }
 
 static void
@@ -293,7 +367,10 @@ do_put(int i)
         kit_put(t.p, &t.wants[i]);
         release((model_conn){w->conn, w->host});
     } else {
-        hp_pool_put(t.p, &t.wants[i].want, HP_CLOSE_IO_ERROR);
+        w->keeps_place = pick(2);
+        hp_pool_put(t.p, &t.wants[i].want,
+                    w->keeps_place ? HP_CLOSE_SERVER_CLOSED_IDLE
+                                   : HP_CLOSE_IO_ERROR);
         close_in_hand(w->host);
     }
 }
@@ -318,11 +395,14 @@ do_cancel(int i)
     kit_want *k = &t.wants[i];
     bool dial = w.fate == M_DIAL || (w.fate == M_SERVED && w.dial);
     t.w[i].fate = M_NEW;
-    t.in_hand[w.host] += dial + (w.fate == M_SERVED);
+    t.w[i].keeps_place = false;
+    t.in_hand[w.host] += dial + (w.fate == M_SERVED) + (w.fate == M_HANDED);
     hp_pool_cancel(t.p, &k->want, dial ? k->dial : NULL);
     k->dial = NULL;
     if (w.fate == M_SERVED)
         release((model_conn){w.conn, w.host});
+    else if (w.fate == M_HANDED)
+        pass_on((model_conn){w.dial_conn, w.host});
     else if (w.fate == M_SLOT)
         slot_freed();
     if (dial)
@@ -351,7 +431,7 @@ do_take(int i)
         CHECK(kit_finish_dial(t.p, k));
         release(dial);
     } else {
-        CHECK(kit_fail_dial(t.p, k));
+        CHECK_INT(kit_fail_dial(t.p, k, true), HP_WANT_LEASED);
         close_in_hand(w->host);
     }
     w->dial = false;
@@ -380,14 +460,6 @@ do_close_idle(void)
         close_idle_at(0);
 }
 
-static void
-do_evict(void)
-{
-    CHECK_INT(hp_pool_evict_one(t.p), t.n_idle > 0);
-    if (t.n_idle)
-        close_idle_at(0);
-}
-
 /* Busy and quiet times take turns: `busy` of the wants begin something new. */
 static void
 do_something(int busy)
@@ -398,17 +470,17 @@ do_something(int busy)
         do_close_idle();
     else if (pick(100) == 0)
         do_time_out_drains();
-    else if (pick(100) == 0)
-        do_evict();
     else if (f == M_NEW && i < busy)
         do_acquire(i);
     else if (f == M_LEASED && t.n_draining < 3 && pick(8) == 0)
         do_put_undrained(i);
+    else if (f == M_LEASED && pick(8) == 0)
+        do_acquire_again(i);
     else if (f == M_LEASED)
         do_put(i);
     else if (pick(6) == 0)
         do_cancel(i);
-    else if (f == M_SLOT)
+    else if (f == M_SLOT || f == M_HANDED)
         do_begin_dial(i);
     else if (f == M_DIAL)
         do_end_dial(i);
@@ -423,12 +495,15 @@ compare_want(int i)
 {
     static const hp_want_state states[] = {
         [M_NEW] = HP_WANT_NEW,       [M_QUEUED] = HP_WANT_QUEUED,
-        [M_SLOT] = HP_WANT_DIALING,  [M_DIAL] = HP_WANT_DIALING,
+        [M_SLOT] = HP_WANT_DIALING,  [M_HANDED] = HP_WANT_DIALING,
+        [M_DIAL] = HP_WANT_DIALING,  [M_LISTENING] = HP_WANT_LISTENING,
         [M_SERVED] = HP_WANT_SERVED, [M_LEASED] = HP_WANT_LEASED};
     const hp_want *w = &t.wants[i].want;
     const model_want *m = &t.w[i];
     CHECK_INT(w->state, states[m->fate]);
     CHECK_INT(w->slot, m->fate == M_SLOT);
+    CHECK_INT(w->handed ? w->handed->net.id : 0,
+              m->fate == M_HANDED ? m->dial_conn : 0);
     if (m->fate == M_SERVED || m->fate == M_LEASED)
         CHECK_INT(w->conn->net.id, m->conn);
 }
@@ -436,7 +511,7 @@ compare_want(int i)
 static void
 compare(void)
 {
-    int dials = with_fate(M_SLOT) + with_fate(M_DIAL);
+    int dials = with_fate(M_SLOT) + with_fate(M_HANDED) + with_fate(M_DIAL);
     for (int i = 0; i < WANTS; i++) {
         compare_want(i);
         dials += t.w[i].fate == M_SERVED && t.w[i].dial;
@@ -488,9 +563,10 @@ play(int64_t max_conns, int64_t per_host, int64_t max_idle,
         do_something(1 + n / 1000 % WANTS);
         compare();
     }
-    printf("   granted %ld, served %ld, idle %ld, closed %ld (%ld for "
-           "others), full %ld\n",
-           t.granted, t.served, t.idled, t.closed, t.made_room, t.full);
+    printf("   granted %ld, handed %ld, served %ld, idle %ld, closed %ld (%ld "
+           "for others), full %ld, listened %ld, replaced %ld, redialed %ld\n",
+           t.granted, t.handed, t.served, t.idled, t.closed, t.made_room,
+           t.full, t.listened, t.replaced, t.redialed);
     settle();
 }
 
@@ -500,13 +576,15 @@ static void
 test_no_limits(void)
 {
     play(NONE, NONE, 5, 3, NONE, false);
+    CHECK(t.listened > 100 && t.replaced > 100 && t.redialed > 100);
 }
 
 static void
 test_per_host(void)
 {
     play(NONE, 2, NONE, NONE, NONE, false);
-    CHECK(t.granted > 100 && t.served > 100);
+    CHECK(t.granted > 100 && t.served > 100 && t.handed > 100);
+    CHECK(t.listened > 50 && t.replaced > 100);
 }
 
 static void
@@ -514,6 +592,7 @@ test_total(void)
 {
     play(4, NONE, NONE, NONE, NONE, true);
     CHECK(t.granted > 100 && t.served > 100 && t.made_room > 100);
+    CHECK(t.handed > 50 && t.replaced > 100);
 }
 
 static void

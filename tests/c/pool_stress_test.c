@@ -17,7 +17,8 @@ static hp_pool *pool;
 static kit_host hosts[HOSTS];
 static kit_server server;
 static pthread_mutex_t pairs = PTHREAD_MUTEX_INITIALIZER;
-static atomic_long served, queued, dialed, drained, cancelled, refused;
+static atomic_long served, queued, dialed, lingered, stale, drained, cancelled,
+    refused;
 
 /* A few connections have a descriptor whose server goes at once: the keeper
  * has something to see. */
@@ -111,15 +112,28 @@ wait_in_line(worker *k)
     }
 }
 
+/* Its dial failed: what comes back now, or nothing. */
+static hp_want_state
+linger(worker *k)
+{
+    struct pollfd fd = {.fd = hp_waker_fd(k->waker), .events = POLLIN};
+    lingered++;
+    for (int n = 0; n < 3; n++) {
+        hp_waker_clear(k->waker, fd.revents != 0);
+        hp_want_state s = hp_pool_look(pool, &k->w.want);
+        if (s != HP_WANT_LISTENING)
+            return s;
+        poll(&fd, 1, 1);
+    }
+    return HP_WANT_LISTENING;
+}
+
 /* A slot: the want may be served at any time meanwhile. */
 static hp_want_state
 dial(worker *k)
 {
     kit_want *w = &k->w;
-    w->dial = w->want.adopted;
-    w->want.adopted = NULL;
-    if (w->dial == NULL)
-        CHECK_INT(hp_pool_new_conn(pool, &w->want, KIT_S, KIT_S, &w->dial), 0);
+    CHECK_INT(hp_pool_new_conn(pool, &w->want, KIT_S, KIT_S, &w->dial), 0);
     if (w->dial == NULL)
         return hp_pool_look(pool, &w->want);
     dialed++;
@@ -138,9 +152,26 @@ dial(worker *k)
     }
     if (pick(k, 8) == 0)
         return HP_WANT_DIALING; /* given up */
+    if (pick(k, 8) == 0 && kit_redial(pool, w))
+        return HP_WANT_DIALING;
     if (pick(k, 8) == 0)
-        return kit_fail_dial(pool, w) ? HP_WANT_LEASED : HP_WANT_NEW;
+        return kit_fail_dial(pool, w, pick(k, 2));
+    if (w->dial->net.state == HP_CONN_CLOSED)
+        return kit_fail_dial(pool, w, false);
     return kit_finish_dial(pool, w) ? HP_WANT_LEASED : HP_WANT_REFUSED;
+}
+
+/* Dead before it served. */
+static hp_want_state
+ask_again(worker *k)
+{
+    hp_err err = {0};
+    stale++;
+    if (hp_pool_acquire_again(pool, &k->w.want, HP_CLOSE_SERVER_CLOSED_IDLE,
+                              &err) == 0)
+        return k->w.want.acquired;
+    CHECK_INT(err.code, HP_E_CLOSED);
+    return HP_WANT_REFUSED;
 }
 
 static void
@@ -161,12 +192,16 @@ one_request(worker *k)
         hp_pool_describe_wait(pool, &k->w.want, 0, &err);
     if (s == HP_WANT_DIALING)
         s = dial(k);
+    if (s == HP_WANT_LISTENING)
+        s = linger(k);
+    while (s == HP_WANT_LEASED && pick(k, 8) == 0)
+        s = ask_again(k);
     if (s == HP_WANT_LEASED)
         give_back(k);
-    else if (s == HP_WANT_QUEUED || s == HP_WANT_DIALING)
-        give_up(k);
-    else
+    else if (s == HP_WANT_NEW || s == HP_WANT_REFUSED)
         refused += s == HP_WANT_REFUSED;
+    else
+        give_up(k);
 }
 
 static void *
@@ -183,8 +218,6 @@ work(void *arg)
         else if (what == 1)
             hp_stats_free(hp_pool_stats(pool));
         else if (what == 2)
-            hp_pool_evict_one(pool);
-        else if (what == 3)
             usleep(1000);
     }
     hp_waker_unref(k.waker);
@@ -226,7 +259,7 @@ test_stress(void)
     run(false);
     CHECK_INT(refused, 0);
     CHECK(served > 1000 && queued > 100 && dialed > 100 && drained > 10 &&
-          cancelled > 10);
+          lingered > 10 && stale > 100 && cancelled > 10);
     UNTIL(kit_now(pool).draining == 0 && kit_now(pool).dialing == 0);
     hp_gauges now = kit_now(pool);
     CHECK(now.idle <= 2 && now.in_use == 0 && now.waiting == 0);
@@ -237,9 +270,9 @@ test_stress(void)
     CHECK_INT(n.dials, closes + (uint64_t)now.idle);
     CHECK_INT(n.requests, THREADS * ROUNDS);
     kit_done(pool);
-    printf("   served %ld, queued %ld, dialed %ld, drained %ld, cancelled "
-           "%ld\n",
-           served, queued, dialed, drained, cancelled);
+    printf("   served %ld, queued %ld, dialed %ld, lingered %ld, stale %ld, "
+           "drained %ld, cancelled %ld\n",
+           served, queued, dialed, lingered, stale, drained, cancelled);
 }
 
 /* Everybody hears of it, whatever he is at. */

@@ -53,7 +53,7 @@ test_dial_fails(void)
     kit_want_init(&w, &a);
     CHECK_INT(kit_acquire(p, &w), HP_WANT_DIALING);
     kit_begin_dial(p, &w);
-    CHECK(!kit_fail_dial(p, &w));
+    CHECK_INT(kit_fail_dial(p, &w, false), HP_WANT_NEW);
     CHECK_INT(w.want.state, HP_WANT_NEW);
     CHECK(w.want.host == NULL); /* I11: the record is gone */
     CHECK_INT(kit_hosts(p), 0);
@@ -328,21 +328,36 @@ test_s49_slot_after_idle_timeout(void)
     kit_done(p);
 }
 
+/* No descriptor for a dial: the oldest idle connection of any host gives up
+ * its own, and the slot stays. */
 static void
-test_evict_one(void)
+test_redial(void)
 {
     hp_limits l = kit_limits();
+    l.max_conns_per_host = 1;
     hp_pool *p = kit_pool(&l);
-    CHECK(!hp_pool_evict_one(p));
+    kit_host c;
+    kit_want v, w, x;
+    kit_host_init(&c, "c.example");
+    kit_want_init(&v, &b);
+    kit_want_init(&w, &c);
+    kit_want_init(&x, &c);
     kit_fill(p, &a, 1, NULL);
     kit_fill(p, &b, 1, NULL);
-    CHECK(hp_pool_evict_one(p));
-    kit_want w;
-    kit_want_init(&w, &b);
-    CHECK_INT(kit_acquire(p, &w), HP_WANT_LEASED); /* a's was the oldest */
-    CHECK(!hp_pool_evict_one(p));
+    CHECK_INT(kit_acquire(p, &w), HP_WANT_DIALING);
+    CHECK_INT(kit_acquire(p, &x), HP_WANT_QUEUED);
+    kit_begin_dial(p, &w);
+    CHECK(kit_redial(p, &w));
+    CHECK_GAUGES(p, 1, 0, 1, 0, 1);
+    CHECK_INT(kit_acquire(p, &v), HP_WANT_LEASED); /* a's was the oldest */
+    kit_begin_dial(p, &w);
+    CHECK(!kit_redial(p, &w));
     CHECK_INT(kit_closes(p, HP_CLOSE_NO_DESCRIPTORS), 1);
-    kit_put(p, &w);
+    CHECK_INT(kit_closes(p, HP_CLOSE_DIAL_FAILED), 1);
+    CHECK_INT(kit_fail_dial(p, &w, true), HP_WANT_NEW);
+    CHECK_INT(hp_pool_look(p, &x.want), HP_WANT_DIALING);
+    hp_pool_cancel(p, &x.want, NULL);
+    kit_put(p, &v);
     kit_done(p);
 }
 
@@ -482,7 +497,7 @@ test_close_while_dialing_without_keepalives(void)
     kit_begin_dial(p, &w[1]);
     hp_pool_close(p);
     CHECK(!kit_finish_dial(p, &w[0]));
-    CHECK(!kit_fail_dial(p, &w[1]));
+    CHECK_INT(kit_fail_dial(p, &w[1], false), HP_WANT_NEW);
     /* Between slot and dial: the record it points to is gone. */
     CHECK_INT(hp_pool_new_conn(p, &w[2].want, 1, 1, &w[2].dial), 0);
     CHECK(w[2].dial == NULL);
@@ -585,7 +600,7 @@ main(void)
     RUN(test_max_conn_age);
     RUN(test_s48_idle_timeout_at_checkout);
     RUN(test_s49_slot_after_idle_timeout);
-    RUN(test_evict_one);
+    RUN(test_redial);
     RUN(test_s45_close_idle);
     RUN(test_close_idle_of_a_host);
     RUN(test_close_in_every_state);

@@ -114,7 +114,7 @@ test_slot_goes_to_the_oldest(void)
     CHECK_INT(hp_pool_look(p, &w[1].want), HP_WANT_DIALING);
     CHECK_INT(kit_acquire(p, &late), HP_WANT_QUEUED);
     kit_begin_dial(p, &w[1]);
-    CHECK(!kit_fail_dial(p, &w[1]));
+    CHECK_INT(kit_fail_dial(p, &w[1], false), HP_WANT_NEW);
     CHECK_INT(hp_pool_look(p, &w[2].want), HP_WANT_DIALING);
     kit_dial(p, &w[2]);
     hp_pconn_free(hp_pool_detach(p, &w[2].want));
