@@ -221,10 +221,7 @@ get_among_others(kit_want *w)
 {
     if (kit_acquire(pool, w) == HP_WANT_LEASED)
         return;
-    w->dial = w->want.adopted;
-    w->want.adopted = NULL;
-    if (w->dial == NULL)
-        CHECK_INT(hp_pool_new_conn(pool, &w->want, KIT_S, KIT_S, &w->dial), 0);
+    CHECK_INT(hp_pool_new_conn(pool, &w->want, KIT_S, KIT_S, &w->dial), 0);
     if (w->dial)
         CHECK(kit_finish_dial(pool, w));
     else
