@@ -35,6 +35,7 @@ from ._core import (
     request,
 )
 from ._deadline import deadline
+from ._leaks import Leak
 from ._records import ConnectionInfo, Request, Timings
 from ._stats import HostStats, Stats
 from .config import TLS, Limits, Timeout
@@ -79,6 +80,7 @@ __all__ = [
     "InvalidSchema",
     "InvalidURL",
     "JSONDecodeError",
+    "Leak",
     "Limits",
     "LimitsWarning",
     "LocalProtocolError",

@@ -49,8 +49,9 @@ def answers(connection):
 
 def run(server, code, folder):
     """What the code prints, in a process of its own, without a warning."""
+    code = code.replace(WRITTEN, server(answers).url)
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", code.replace(WRITTEN, server(answers).url)],
+        [sys.executable, "-W", "error", "-c", code],
         capture_output=True,
         cwd=folder,
         text=True,

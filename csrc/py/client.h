@@ -20,7 +20,8 @@ typedef struct hpy_client {
     PyObject *dialing;          /* see dialing.h, or NULL */
     PyObject *default_encoding; /* str or callable */
     int64_t max_size, max_decoded_size;
-    bool trust_env, decompress, raise_for_status, leak_warnings, stream;
+    bool trust_env, decompress, raise_for_status, stream;
+    bool leak_warnings, leak_lines; /* lines: record who made a request */
     PyObject *settings; /* dict: what __init__ was given, for pickling */
     hpy_mutex lock;
     /* guarded by lock */

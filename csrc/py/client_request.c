@@ -4,6 +4,7 @@
 #include "client.h"
 #include "errors.h"
 #include "instrument.h"
+#include "leaks.h"
 #include "response.h"
 
 #define CALL_KEYWORDS                                                          \
@@ -38,6 +39,7 @@ typedef struct plan {
     hp_request request;
     hpy_fields fields;
     PyObject *tls;    /* keeps request.tls */
+    PyObject *line;   /* keeps request.site */
     PyObject *finish; /* of the instrument; outlives the plan */
 } plan;
 
@@ -236,17 +238,29 @@ plan_and_open(hpy_response *r, PyObject *const *a, plan *p)
     return open_exchange(r, p);
 }
 
+static void
+note_line(hpy_response *r, plan *p)
+{
+    p->line = hpy_caller_line();
+    if (p->line != NULL)
+        p->request.site = hpy_span_of_bytes(p->line);
+}
+
 /* *finish: what the instrument wants called at the end, also of a failure. */
 static int
-begin(hpy_response *r, PyObject *const *a, PyObject **finish)
+begin(hpy_response *r, PyObject *const *a, bool stream, PyObject **finish)
 {
     plan p;
     hp_request_init(&p.request);
     hpy_fields_init(&p.fields);
-    p.tls = p.finish = NULL;
+    p.tls = p.line = p.finish = NULL;
+    p.request.whole = !stream;
+    if (hpy_leaks_traced(r->client))
+        note_line(r, &p);
     int rc = plan_and_open(r, a, &p);
     hpy_fields_clear(&p.fields);
     Py_XDECREF(p.tls);
+    Py_XDECREF(p.line);
     *finish = p.finish;
     return rc;
 }
@@ -280,7 +294,7 @@ check_status(hpy_response *r)
 static int
 exchange(hpy_response *r, PyObject *const *a, bool stream, PyObject **finish)
 {
-    if (begin(r, a, finish) < 0 || hpy_response_head(r) < 0)
+    if (begin(r, a, stream, finish) < 0 || hpy_response_head(r) < 0)
         return -1;
     PyObject_GC_Track(r); /* from here on others may see it */
     return stream ? 0 : read_body(r);

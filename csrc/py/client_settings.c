@@ -2,6 +2,7 @@
 #include "client.h"
 #include "dialing.h"
 #include "errors.h"
+#include "leaks.h"
 
 /* ---- __init__ ---- */
 
@@ -80,8 +81,7 @@ set_flags(hpy_client *c, PyObject **v)
         hpy_arg_bool(v[DECOMPRESS], "decompress", true, &c->decompress) < 0 ||
         hpy_arg_bool(v[RAISE_FOR_STATUS], "raise_for_status", false,
                      &c->raise_for_status) < 0 ||
-        hpy_arg_bool(v[LEAK_WARNINGS], "leak_warnings", true,
-                     &c->leak_warnings) < 0 ||
+        hpy_arg_leak_warnings(c, v[LEAK_WARNINGS]) < 0 ||
         hpy_arg_bool(v[STREAM], "stream", stream, &c->stream) < 0)
         return -1;
     return 0;

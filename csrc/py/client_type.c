@@ -4,6 +4,7 @@
 #include "client.h"
 #include "client_doc.h"
 #include "errors.h"
+#include "leaks.h"
 
 static PyObject *
 client_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
@@ -136,6 +137,19 @@ client_advise(PyObject *op, PyObject *unused)
     return hpy_advise(self->st, op, self->transport);
 }
 
+static PyObject *
+client_leaks(PyObject *op, PyObject *args, PyObject *kwargs)
+{
+    static char *names[] = {"older_than", NULL};
+    hpy_client *self = (hpy_client *)op;
+    PyObject *older_than = NULL;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|O:leaks", names,
+                                     &older_than) ||
+        hpy_client_check(self) < 0)
+        return NULL;
+    return hpy_leaks(self->st, self->transport, older_than);
+}
+
 /* A name, host:port or URL, as the core takes it: without scheme and path. */
 static hp_span
 host_span(const char *p, size_t n)
@@ -219,6 +233,14 @@ a list of Advice, the worst first; empty when all is well.\n\
 Looks at what this client has counted since it was made, and at the\n\
 process: its descriptors, its short-lived clients. Does not block.");
 
+PyDoc_STRVAR(leaks_doc, "leaks($self, /, older_than=30.0)\n--\n\n\
+The responses that have held a connection for `older_than` seconds or more,\n\
+neither read to their end nor closed: a list of Leak, the longest first.\n\
+\n\
+With Client(leak_warnings=\"trace\") each names the line that made it. 0 lists\n\
+all. Any thread, also when the pool is full; does not block. ValueError for\n\
+a negative number.");
+
 PyDoc_STRVAR(close_idle_doc, "close_idle($self, /, host=None)\n--\n\n\
 Close idle connections, of one host if `host` is given, and those that\n\
 become idle until the next request. Returns how many were closed.\n\
@@ -240,6 +262,8 @@ static PyMethodDef client_methods[] = {
     {"close", client_close, METH_NOARGS, close_doc},
     {"stats", client_stats, METH_NOARGS, stats_doc},
     {"advise", client_advise, METH_NOARGS, advise_doc},
+    {"leaks", (PyCFunction)(void (*)(void))client_leaks,
+     METH_VARARGS | METH_KEYWORDS, leaks_doc},
     {"close_idle", (PyCFunction)(void (*)(void))client_close_idle,
      METH_VARARGS | METH_KEYWORDS, close_idle_doc},
     {"__enter__", client_enter, METH_NOARGS, NULL},

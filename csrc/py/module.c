@@ -5,6 +5,7 @@
 #include "errors.h"
 #include "gil.h"
 #include "instrument.h"
+#include "leaks.h"
 #include "response.h"
 
 static hpy_state *
@@ -114,6 +115,18 @@ module_set_instrument(PyObject *module, PyObject *callable)
     if (hpy_instrument_set(state_of(module), callable) < 0)
         return NULL;
     Py_RETURN_NONE;
+}
+
+static PyObject *
+module_open_responses(PyObject *module, PyObject *unused)
+{
+    return hpy_open_responses();
+}
+
+static PyObject *
+module_watch_leaks(PyObject *module, PyObject *sink)
+{
+    return hpy_watch_leaks(state_of(module), sink);
 }
 
 /* Tests only: both clocks go on by so many seconds, for all of the process. */
@@ -334,6 +347,13 @@ static PyMethodDef module_methods[] = {
          "headers to send (mapping, pairs or None), and what is then\n"
          "called, once, as finish(response or None, exception or None)\n"
          "when the head has arrived or the call failed.")},
+    {"_open_responses", module_open_responses, METH_NOARGS, NULL},
+    {"_watch_leaks", module_watch_leaks, METH_O,
+     PyDoc_STR(
+         "_watch_leaks($module, sink, /)\n--\n\n"
+         "Record the line of every request, and append (row, text) of each\n"
+         "response that is collected unclosed to the list `sink` instead of\n"
+         "warning; None ends it. Returns what was there before.")},
     {"_advance", module_advance, METH_O, NULL},
     {"_forked", module_forked, METH_NOARGS, NULL},
     {"_shutdown", module_shutdown, METH_NOARGS, NULL},

@@ -2,11 +2,10 @@
  * the attributes in response_info.c. */
 #include "response.h"
 
-#include <stdio.h>
-
 #include "args.h"
 #include "errors.h"
 #include "gil.h"
+#include "leaks.h"
 #include "response_doc.h"
 
 /* ---- birth ---- */
@@ -84,29 +83,6 @@ response_clear(PyObject *op)
     return 0;
 }
 
-/* "GET http://a.test/x": no userinfo, no query. */
-static void
-describe(hpy_response *r, char *out, size_t n)
-{
-    const char *method = PyUnicode_AsUTF8(r->method);
-    const char *url = PyUnicode_AsUTF8(r->url);
-    if (method == NULL || url == NULL) {
-        PyErr_Clear();
-        snprintf(out, n, "?");
-        return;
-    }
-    const char *host = strstr(url, "://");
-    host = host == NULL ? url : host + 3;
-    size_t authority = strcspn(host, "/?#");
-    const char *rest = host;
-    for (size_t i = 0; i < authority; i++) {
-        if (host[i] == '@')
-            rest = host + i + 1;
-    }
-    snprintf(out, n, "%s %.*s%.*s", method, (int)(host - url), url,
-             (int)strcspn(rest, "?#"), rest);
-}
-
 static bool
 holds_connection(hpy_response *r)
 {
@@ -126,14 +102,8 @@ response_finalize(PyObject *op)
         return;
     hpy_exc pending = hpy_exc_take();
     atomic_store(&r->closed, true);
-    hp_exchange_mark_leaked(r->ex);
-    if (r->client != NULL && r->client->leak_warnings) {
-        char words[300];
-        describe(r, words, sizeof words);
-        if (PyErr_ResourceWarning(op, 1, "unclosed <Response [%d]> %s",
-                                  r->status, words) < 0)
-            PyErr_WriteUnraisable(op);
-    }
+    if (hp_exchange_mark_leaked(r->ex) && r->client != NULL)
+        hpy_leak_collected(r);
     hp_exchange_close(r->ex);
     hpy_exc_put(pending);
 }

@@ -68,6 +68,7 @@ hpy_state_traverse(hpy_state *st, visitproc visit, void *arg)
     Py_VISIT(st->deadline_var);
     Py_VISIT(st->shared);
     Py_VISIT(st->instrument);
+    Py_VISIT(st->leak_sink);
     for (size_t i = 0; i < HPY_HELPER_COUNT; i++)
         Py_VISIT(st->helpers[i]);
     for (size_t i = 0; i < HP_ERRC_COUNT; i++)
@@ -87,6 +88,7 @@ hpy_state_clear(hpy_state *st)
 {
     Py_CLEAR(st->shared);
     Py_CLEAR(st->instrument);
+    Py_CLEAR(st->leak_sink);
     clear_all(st->helpers, HPY_HELPER_COUNT);
     clear_all(st->errors, HP_ERRC_COUNT);
     clear_all(st->names, HPY_ARG_COUNT);

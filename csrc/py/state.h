@@ -65,6 +65,7 @@ typedef enum hpy_arg {
     X(PARSE_LINKS, "hpool._response", "parse_links")                           \
     X(MAKE_STATS, "hpool._stats", "make_stats")                                \
     X(ADVISE, "hpool._advise", "advise")                                       \
+    X(MAKE_LEAKS, "hpool._leaks", "make_leaks")                                \
     X(TIMINGS, "hpool._records", "Timings")                                    \
     X(CONNECTION_INFO, "hpool._records", "ConnectionInfo")                     \
     X(REQUEST, "hpool._records", "Request")                                    \
@@ -120,8 +121,10 @@ typedef struct hpy_state {
     PyObject *errors[HP_ERRC_COUNT];
     PyObject *shared;     /* the client of the module-level verbs */
     PyObject *instrument; /* instrument.h; NULL for none */
+    PyObject *leak_sink;  /* leaks.h: a list, or NULL */
     /* any thread */
     atomic_bool instrumented; /* there is one */
+    atomic_bool leaks_watched;
 } hpy_state;
 
 extern PyModuleDef hpy_module_def;
