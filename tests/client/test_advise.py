@@ -2,7 +2,9 @@
 sockets, and is absent when he does it right."""
 
 import os
+import pathlib
 import pickle
+import re
 import subprocess
 import sys
 import threading
@@ -638,6 +640,17 @@ def test_no_descriptors_left(server):
         "descriptors problem 1 times no descriptor was left for a connection (99 of "
         "100 are open now)",
     ]
+
+
+# ---- the page ------------------------------------------------------------------
+
+
+def test_every_code_is_documented():
+    root = pathlib.Path(__file__).parents[2]
+    rules = "".join(p.read_text() for p in (root / "hpool/_diagnosis").glob("*.py"))
+    page = (root / "docs/advise.rst").read_text()
+    documented = re.findall(r"(?m)^``(\w+)``  ", page)
+    assert sorted(documented) == sorted(re.findall(r'Advice\(\s*"(\w+)"', rules))
 
 
 # ---- the record ----------------------------------------------------------------
