@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from ._diagnosis import Seen, diagnose
+from ._diagnosis import LONG, Seen, diagnose
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ def advise(
             dns_ttl=dns_ttl,
             descriptors=descriptors(),
             time_wait=time_wait(),
+            held=client.leaks(older_than=LONG),
             short_lived=short_lived,
         )
     )

@@ -8,7 +8,7 @@ requests, nor about what is rare.
 from __future__ import annotations
 
 from . import churn, connections, process, settings, waiting
-from .seen import PROBLEM, Seen
+from .seen import LONG, PROBLEM, Seen
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,12 +16,13 @@ if TYPE_CHECKING:
 
     from .._advice import Advice
 
-__all__ = ["Seen", "diagnose"]
+__all__ = ["LONG", "Seen", "diagnose"]
 
 # The worst first.
 _RULES: tuple[Callable[[Seen], Advice | None], ...] = (
     process.descriptors,
     connections.leaked_responses,
+    waiting.slow_holders,
     connections.bodies_unread,
     connections.idle_cap,
     process.short_lived_clients,

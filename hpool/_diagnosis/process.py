@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .._advice import Advice
-from .seen import ENOUGH, HINT, PROBLEM, Seen, address_of
+from .seen import ENOUGH, HINT, PROBLEM, Seen, address_of, number
 
 
 def descriptors(seen: Seen) -> Advice | None:
@@ -15,7 +15,9 @@ def descriptors(seen: Seen) -> Advice | None:
         return None
     finding = f"The process has {used} of {allowed} descriptors open"
     if missed:
-        finding = f"{missed} times no descriptor was left for a connection"
+        finding = (
+            f"{number(missed, 'time')} no descriptor was left for a connection"
+        )
         if allowed:
             finding += f" ({used} of {allowed} are open now)"
     return Advice(

@@ -8,6 +8,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from .._leaks import Leak
     from .._stats import HostStats, Stats
     from ..config import Limits
 
@@ -15,6 +16,7 @@ PROBLEM, HINT = "problem", "hint"
 
 ENOUGH = 10  # fewer cases of anything say nothing
 MANY = 20
+LONG = 5.0  # seconds to hold a connection for
 MOST = 0.8  # the share that makes one host, or one cause, the one
 
 
@@ -24,6 +26,8 @@ class Seen:
     dns_ttl       the client's, in seconds
     descriptors   (open, allowed) of the process; None when unknown
     time_wait     sockets in TIME_WAIT on this machine; None when unknown
+    held          responses that have held a connection for `LONG` seconds or
+                  more, the longest first
     short_lived   (key, clients, requests): hosts whose clients of this
                   process ended after a few requests, soon after one another
     """
@@ -34,6 +38,7 @@ class Seen:
         "dns_ttl",
         "descriptors",
         "time_wait",
+        "held",
         "short_lived",
     )
 
@@ -45,6 +50,7 @@ class Seen:
         dns_ttl: float = 10.0,
         descriptors: tuple[int, int] | None = None,
         time_wait: int | None = None,
+        held: Sequence[Leak] = (),
         short_lived: Sequence[tuple[str, int, int]] = (),
     ) -> None:
         self.stats = stats
@@ -52,6 +58,7 @@ class Seen:
         self.dns_ttl = dns_ttl
         self.descriptors = descriptors
         self.time_wait = time_wait
+        self.held = held
         self.short_lived = short_lived
 
     def place(self, cases: Callable[[HostStats], float]) -> HostStats:
@@ -76,6 +83,10 @@ def address(row: HostStats) -> str | None:
 
 def to(row: HostStats) -> str:
     return f" to {address(row)}" if row.key else ""
+
+
+def number(n: int, noun: str) -> str:
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
 
 
 def plain(number: float | None) -> str:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from .._advice import Advice
 from .._records import show_seconds
-from .seen import ENOUGH, HINT, MOST, PROBLEM, Seen, address, to
+from .seen import ENOUGH, HINT, LONG, MOST, PROBLEM, Seen, address, number, to
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from .._leaks import Leak
     from .._stats import HostStats
 
 
@@ -58,6 +59,48 @@ def queueing(seen: Seen) -> Advice | None:
             "suggested": limit + max(most, 1),
         },
     )
+
+
+def slow_holders(seen: Seen) -> Advice | None:
+    """Responses that keep others from a connection, or that pile up unread."""
+    held, waiting = _in_the_way(seen)
+    unread = [leak for leak in seen.held if leak.phase == "body unread"]
+    if not held and len(unread) < ENOUGH:
+        return None
+    held = held or unread
+    oldest = held[0]
+    hosts = {leak.host for leak in held}
+    finding = (
+        "Responses that were neither read to their end nor closed have held "
+        f"{number(len(held), 'connection')} for {LONG:g} s or more"
+    )
+    if waiting:
+        finding += f", with {number(waiting, 'request')} waiting for one"
+    finding += f"; the longest: {oldest}"
+    return Advice(
+        "slow_holders",
+        PROBLEM,
+        oldest.host if len(hosts) == 1 else None,
+        finding,
+        "Read responses to their end or close them, at best before the next "
+        "request: `with client.get(url) as response:`; client.leaks() lists "
+        'them, and leak_warnings="trace" names the lines that made them',
+        {
+            "held": len(held),
+            "unread": len(unread),
+            "oldest": oldest.age,
+            "waiting": waiting,
+        },
+    )
+
+
+def _in_the_way(seen: Seen) -> tuple[list[Leak], int]:
+    """Those whose connection somebody else waits for, and how many wait."""
+    waiting = seen.stats.total.waiting
+    if seen.limits.max_conns is not None or not waiting:
+        return (list(seen.held) if waiting else []), waiting
+    hosts = {address(h) for h in seen.stats.hosts.values() if h.waiting}
+    return [leak for leak in seen.held if leak.host in hosts], waiting
 
 
 _PHASE_CHANGES = {

@@ -225,6 +225,90 @@ def test_refused(server, new_client):
     assert "10 were refused (QueueFull, max_waiting=0)" in advice.finding
 
 
+# ---- slow_holders --------------------------------------------------------------
+
+
+def test_slow_holders(server, new_client):
+    """A body is left unread for six seconds while two requests wait for its
+    connection."""
+    s = server([serve(LARGE)])
+    client = new_client(limits=hpool.Limits(max_conns_per_host=1))
+    held = client.get(f"{s.url}/held?secret=1")
+    calls = [Call(lambda: len(client.get(s.url).read())) for _ in range(2)]
+    until_waiting(client, 2)
+    assert client.advise() == []
+    advance(6)
+    advice = found(client, "slow_holders")
+    assert (advice.severity, advice.host) == ("problem", f"127.0.0.1:{s.port}")
+    assert "have held 1 connection for 5 s or more" in advice.finding
+    assert "with 2 requests waiting for one; the longest: GET" in advice.finding
+    assert f"{s.url}/held: body unread, held for 6." in advice.finding
+    assert "secret" not in advice.finding
+    assert "with client.get(url) as response" in advice.change
+    figures = advice.figures
+    assert (figures["held"], figures["unread"], figures["waiting"]) == (1, 1, 2)
+    held.close()
+    assert [call.result() for call in calls] == [2 << 20] * 2
+    assert "slow_holders" not in codes(client)
+
+
+def test_slow_holders_that_pile_up(server, new_client):
+    """The leak of the case study: nobody waits yet, but the connections grow."""
+    s = server([serve(LARGE)])
+    client = new_client(leak_warnings="trace")
+    held = [client.get(s.url) for _ in range(10)]
+    assert client.advise() == []
+    advance(6)
+    advice = found(client, "slow_holders")
+    assert "have held 10 connections for 5 s or more; the longest" in advice.finding
+    assert "made at " in advice.finding and "test_advise.py" in advice.finding
+    held.pop().close()
+    assert client.advise() == []  # nine may be nine downloads
+    for response in held:
+        response.close()
+
+
+def test_slow_downloads_are_nobody_s_fault(server, new_client):
+    """Bodies that are being read take what they take."""
+    s = server([serve(LARGE)])
+    client = new_client()
+    held = [client.get(s.url) for _ in range(12)]
+    for response in held:
+        response.read(1000)
+    advance(60)
+    assert client.advise() == []
+    for response in held:
+        assert len(response.read()) == (2 << 20) - 1000
+
+
+def test_slow_holders_of_another_host(server, new_client):
+    """They are in nobody's way: the requests that wait do so elsewhere."""
+    a, b = server([serve(LARGE)]), server([serve(LARGE)])
+    client = new_client(limits=hpool.Limits(max_conns_per_host=1))
+    slow = client.get(a.url)
+    advance(60)
+    held = client.get(b.url)
+    call = Call(lambda: len(client.get(b.url).read()))
+    until_waiting(client, 1)
+    assert client.advise() == []
+    held.close()
+    assert call.result() == 2 << 20
+    slow.close()
+
+
+def test_slow_holders_of_any_host(server, new_client):
+    """With a limit for all hosts, a holder of any host is in the way."""
+    a, b = server([serve(LARGE)]), server([serve(LARGE)])
+    client = new_client(limits=hpool.Limits(max_conns=1))
+    slow = client.get(a.url)
+    call = Call(lambda: len(client.get(b.url).read()))
+    until_waiting(client, 1)
+    advance(6)
+    assert found(client, "slow_holders").host == f"127.0.0.1:{a.port}"
+    slow.close()
+    assert call.result() == 2 << 20
+
+
 # ---- timeouts ------------------------------------------------------------------
 
 
@@ -637,7 +721,7 @@ def test_no_descriptors_left(server):
     assert few_descriptors(s.url, 100) == [
         "",
         "refused",
-        "descriptors problem 1 times no descriptor was left for a connection (99 of "
+        "descriptors problem 1 time no descriptor was left for a connection (99 of "
         "100 are open now)",
     ]
 
