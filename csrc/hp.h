@@ -210,6 +210,9 @@ typedef enum hp_drive {
                         hp_exchange_fail_source, then drive again */
     HP_DRIVE_REWIND, /* put the source back to its start, then
                        hp_exchange_rewound or hp_exchange_fail_source */
+    HP_DRIVE_DIAL,   /* hp_drive_head only, with custom_dial: make a socket,
+                        then hp_exchange_give_socket or
+                        hp_exchange_fail_dial */
     HP_DRIVE_ERROR   /* *err; the connection is closed or given back already */
 } hp_drive;
 
@@ -239,6 +242,27 @@ int hp_exchange_feed(hp_exchange *ex, const void *ptr, size_t n, hp_err *err);
 void hp_exchange_rewound(hp_exchange *ex);
 /* The producer raised: the connection is closed, no terminating chunk sent. */
 void hp_exchange_fail_source(hp_exchange *ex);
+
+/* What HP_DRIVE_DIAL asks for. */
+typedef struct hp_dial_wanted {
+    hp_span host; /* lower case, v6 without brackets; the exchange's */
+    uint16_t port;
+    hp_ns timeout; /* of what is left of connect and total, the shorter; above
+                      0; HP_NO_LIMIT: none */
+} hp_dial_wanted;
+
+/* False: nothing is asked for any more; the next drive says why. */
+bool hp_exchange_dial_wanted(hp_exchange *ex, hp_dial_wanted *out);
+
+/* Takes a connected stream socket; it is made non-blocking, and TLS, if any, is
+ * up to the exchange. When another connection came back meanwhile, that one is
+ * used and this one is kept for others. */
+void hp_exchange_give_socket(hp_exchange *ex, int fd);
+
+/* There is none. Unless a connection came back meanwhile the next drive ends
+ * with HP_E_DIAL; `at_once`: in any case. With EMFILE or ENFILE an idle
+ * connection is closed, and HP_DRIVE_DIAL comes once more. */
+void hp_exchange_fail_dial(hp_exchange *ex, int sys_errno, bool at_once);
 
 /* ---- the answer -------------------------------------------------------- */
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMappin
 from contextvars import ContextVar
 from datetime import timedelta
 from os import PathLike
-from socket import AddressFamily
+from socket import AddressFamily, socket
 from types import TracebackType
 from typing import (
     Any,
@@ -45,6 +45,7 @@ _ContentIn: TypeAlias = Buffer | str | Iterable[Buffer | str] | _SupportsRead
 # or of another library, None. Left out: the client's.
 _TimeoutIn: TypeAlias = Any
 _VerifyIn: TypeAlias = bool | str | PathLike[str] | bytes | Any
+_Dial: TypeAlias = Callable[[str, int, float | None], socket]
 _ResolveIn: TypeAlias = Mapping[str, str | Iterable[str]]
 _SocketOption: TypeAlias = (
     tuple[int, int, int | Buffer] | tuple[int, int, None, int]
@@ -77,6 +78,7 @@ class Client:
         uds: str | bytes | PathLike[str] | None = None,
         family: int | Literal["ipv4", "ipv6"] | None = None,
         socket_options: Iterable[_SocketOption] | None = None,
+        dial: _Dial | None = None,
         max_header_bytes: int = 1048576,
         raise_for_status: bool = False,
         leak_warnings: bool | Literal["trace"] = True,
@@ -298,6 +300,8 @@ class Client:
     def family(self) -> AddressFamily | None: ...
     @property
     def socket_options(self) -> tuple[_SocketOption, ...] | None: ...
+    @property
+    def dial(self) -> _Dial | None: ...
     @property
     def default_encoding(self) -> str | Callable[[bytes], str]: ...
     @property
@@ -681,6 +685,7 @@ def configure(
     uds: str | bytes | PathLike[str] | None = None,
     family: int | Literal["ipv4", "ipv6"] | None = None,
     socket_options: Iterable[_SocketOption] | None = None,
+    dial: _Dial | None = None,
     max_header_bytes: int = 1048576,
     raise_for_status: bool = False,
     leak_warnings: bool | Literal["trace"] = True,

@@ -1,5 +1,5 @@
-"""From resolve=, local_address=, uds=, family= and socket_options= to what the
-core needs.
+"""From resolve=, local_address=, uds=, family=, socket_options= and dial= to what
+the core needs.
 
 Runs once for a client that is given one of them, and never for another.
 """
@@ -24,8 +24,9 @@ _Option: TypeAlias = tuple[int, int, int | bytes | None, int, str]
 class Dialing:
     """How a client makes its connections, checked.
 
-    `core` is (overrides, local ip, local port, uds path, family, options). The
-    other attributes give back what the client was given, None where nothing.
+    `core` is (overrides, local ip, local port, uds path, family, options,
+    whether there is a dial). The other attributes give back what the client was
+    given, None where nothing.
     """
 
     def __init__(
@@ -35,6 +36,7 @@ class Dialing:
         uds: Any,
         family: Any,
         socket_options: Any,
+        dial: Any,
     ) -> None:
         self._resolve = _listed(resolve)
         overrides = _overrides(self._resolve)
@@ -42,14 +44,25 @@ class Dialing:
         ip, port = _local_address(local_address)
         path = _path(uds)
         options = _options(socket_options)
+        given = {
+            "resolve": overrides,
+            "local_address": ip,
+            "family": number,
+            "uds": path,
+            "socket_options": options,
+        }
+        if dial is not None:
+            _check_dial(dial, given)
         if path is not None:
-            _refuse_beside_uds(overrides, ip, number)
+            _check_uds(given)
         _check_family(number, ip, overrides)
-        self.core = (overrides, ip, port, path, number, options)
+        custom = dial is not None
+        self.core = (overrides, ip, port, path, number, options, custom)
         self.local_address = None if ip is None else _kept(local_address)
         self.uds = None if path is None else os.fspath(uds)
         self.family = socket.AddressFamily(number) if number else None
         self.socket_options = tuple(map(_public, options)) or None
+        self.dial = dial
 
     @property
     def resolve(self) -> dict[str, tuple[str, ...]] | None:
@@ -58,18 +71,29 @@ class Dialing:
     def settings(self) -> dict[str, Any]:
         """The keywords that make such a client again."""
         names = ("resolve", "local_address", "uds", "family", "socket_options")
-        return {name: getattr(self, name) for name in names}
+        return {name: getattr(self, name) for name in (*names, "dial")}
 
 
 # ---- what goes together ------------------------------------------------------
 
 
-def _refuse_beside_uds(
-    overrides: tuple[_Override, ...], ip: str | None, family: int
-) -> None:
-    given = {"resolve": overrides, "local_address": ip, "family": family}
+def _check_dial(dial: object, given: Mapping[str, object]) -> None:
+    if not callable(dial):
+        raise TypeError(
+            "dial takes a callable(host, port, timeout) that returns a "
+            f"connected socket, not {type(dial).__name__}"
+        )
     for name, value in given.items():
         if value:
+            raise InvalidArgument(
+                f"{name} has no effect beside dial, which makes the socket; "
+                "leave one of them out"
+            )
+
+
+def _check_uds(given: Mapping[str, object]) -> None:
+    for name in ("resolve", "local_address", "family"):
+        if given[name]:
             raise InvalidArgument(
                 f"{name} has no effect beside uds, which is where all "
                 "connections go; leave one of them out"

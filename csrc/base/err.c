@@ -20,6 +20,7 @@ static const char *const errc_names[] = {
     [HP_E_QUEUE_FULL] = "queue_full",
     [HP_E_RESOLVE] = "resolve",
     [HP_E_CONNECT] = "connect",
+    [HP_E_DIAL] = "dial",
     [HP_E_TLS] = "tls",
     [HP_E_TLS_CONFIG] = "tls_config",
     [HP_E_WRITE] = "write",

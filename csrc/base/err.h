@@ -27,6 +27,7 @@ typedef enum hp_errc {
     HP_E_QUEUE_FULL,
     HP_E_RESOLVE,
     HP_E_CONNECT,
+    HP_E_DIAL, /* the caller's dial= failed; it knows why */
     HP_E_TLS,
     HP_E_TLS_CONFIG, /* unreadable CA file, key without certificate, ... */
     /* on the connection */

@@ -4,11 +4,13 @@
  *   ----------  ----------  -----------------------------------------------
  *   NEW         RESOLVING   step_new -> begin_resolve (a host to look up)
  *   NEW         CONNECTING  step_new -> begin_dial (Unix path, override)
+ *   NEW         AWAITING_SOCKET  step_new (custom_dial)
  *   NEW         HANDSHAKE   step_new -> begin_tls (open_stream, with tls)
  *   NEW         READY       step_new -> connected (open_stream, plain)
  *   RESOLVING   CONNECTING  step_resolving -> begin_dial
  *   CONNECTING  HANDSHAKE   step_connecting -> connected -> begin_tls
  *   CONNECTING  READY       step_connecting -> connected
+ *   AWAITING_SOCKET  HANDSHAKE, READY  step_awaiting -> connected
  *   HANDSHAKE   READY       step_handshake
  *   any         CLOSED      hp_conn_close, hp_conn_abandon; failed (error)
  *
@@ -17,12 +19,13 @@
  *   NEW         owns nothing
  *   RESOLVING   owns a resolve, nothing else; has a dial_start
  *   CONNECTING  owns a dial, nothing else; has a dial_start
+ *   AWAITING_SOCKET  owns at most given_fd; has a dial_start
  *   HANDSHAKE   owns a stream that wraps another; spec has tls; connected
  *   READY       owns a stream; connected; secured if and only if spec has tls
  *   CLOSED      owns nothing
  *
  * A step function returns DONE when the state has changed for the better, and
- * hp_conn_step goes round; WAIT and ERROR go to the caller.
+ * hp_conn_step goes round; WAIT, DIAL and ERROR go to the caller.
  */
 #include "net/conn.h"
 
@@ -51,6 +54,7 @@ owns_only(const hp_conn *c, bool resolve, bool dial, bool stream)
 static void
 assert_state(const hp_conn *c)
 {
+    assert(c->given_fd < 0 || c->state == HP_CONN_AWAITING_SOCKET);
     switch (c->state) {
     case HP_CONN_NEW:
     case HP_CONN_CLOSED:
@@ -63,6 +67,10 @@ assert_state(const hp_conn *c)
     case HP_CONN_CONNECTING:
         assert(owns_only(c, false, true, false));
         assert(c->times.dial_start);
+        break;
+    case HP_CONN_AWAITING_SOCKET:
+        assert(owns_only(c, false, false, false));
+        assert(c->times.dial_start && c->spec->custom_dial);
         break;
     case HP_CONN_HANDSHAKE:
         assert(owns_only(c, false, false, true));
@@ -88,6 +96,7 @@ hp_conn_init(hp_conn *c, const hp_dial_spec *spec, hp_ns connect_timeout,
         .state = HP_CONN_NEW,
         .spec = spec,
         .resolved_by = HP_RESOLVED_LITERAL,
+        .given_fd = -1,
         .connect_timeout = connect_timeout,
         .connect_deadline = HP_NEVER,
         .tls_timeout = tls_timeout,
@@ -101,7 +110,8 @@ hp_conn_extend(hp_conn *c, hp_ns connect_timeout, hp_ns tls_timeout)
     hp_ns now = hp_clock_now();
     c->connect_timeout = connect_timeout;
     c->tls_timeout = tls_timeout;
-    if (c->state == HP_CONN_RESOLVING || c->state == HP_CONN_CONNECTING)
+    if (c->state == HP_CONN_RESOLVING || c->state == HP_CONN_CONNECTING ||
+        c->state == HP_CONN_AWAITING_SOCKET)
         c->connect_deadline = hp_deadline_after(now, connect_timeout);
     if (c->state == HP_CONN_HANDSHAKE)
         c->tls_deadline = hp_deadline_after(now, tls_timeout);
@@ -115,6 +125,7 @@ hp_conn_phase(const hp_conn *c)
     case HP_CONN_RESOLVING:
         return HP_PHASE_RESOLVE;
     case HP_CONN_CONNECTING:
+    case HP_CONN_AWAITING_SOCKET:
         return HP_PHASE_CONNECT;
     case HP_CONN_HANDSHAKE:
         return HP_PHASE_TLS;
@@ -125,9 +136,18 @@ hp_conn_phase(const hp_conn *c)
 
 /* ---- the end ---- */
 
+static void
+drop_given(hp_conn *c)
+{
+    if (c->given_fd >= 0)
+        close(c->given_fd);
+    c->given_fd = -1;
+}
+
 void
 hp_conn_close(hp_conn *c, bool polite)
 {
+    drop_given(c);
     hp_resolve_free(c->resolve);
     hp_dial_free(c->dial);
     if (c->stream)
@@ -144,6 +164,7 @@ hp_conn_abandon(hp_conn *c)
     int fd = c->stream ? c->stream->ops->fd(c->stream) : -1;
     if (fd >= 0)
         close(fd);
+    drop_given(c);
     if (c->dial)
         hp_dial_abandon(c->dial);
     c->resolve = NULL;
@@ -181,6 +202,8 @@ connect_timed_out(hp_conn *c, hp_err *err)
     char target[HP_DIAL_TARGET_MAX], tried[320] = "looking up the host";
     const char *open = " (", *close_ = ")";
     hp_dial_target(c->spec, target);
+    if (c->state == HP_CONN_AWAITING_SOCKET)
+        snprintf(tried, sizeof tried, "dial= took longer");
     if (c->dial) {
         hp_dial_tried(c->dial, tried, sizeof tried);
         open = tried[0] ? " (tried " : "";
@@ -301,6 +324,67 @@ step_connecting(hp_conn *c, hp_waker *waker, hp_wait *w, hp_err *err)
     return connected(c, err);
 }
 
+/* ---- AWAITING_SOCKET ---- */
+
+void
+hp_conn_give_socket(hp_conn *c, int fd)
+{
+    assert(c->state == HP_CONN_AWAITING_SOCKET);
+    drop_given(c);
+    c->given_fd = fd;
+}
+
+void
+hp_conn_fail_dial(hp_conn *c, int sys_errno)
+{
+    assert(c->state == HP_CONN_AWAITING_SOCKET);
+    c->not_given = true;
+    c->given_errno = sys_errno;
+}
+
+static hp_step
+not_given(hp_conn *c, hp_err *err)
+{
+    char target[HP_DIAL_TARGET_MAX];
+    hp_dial_target(c->spec, target);
+    hp_err_set(err, HP_E_DIAL, "cannot connect to %s: dial= failed", target);
+    err->sys_errno = c->given_errno;
+    return failed(c, HP_PHASE_CONNECT, err);
+}
+
+static hp_step
+use_given(hp_conn *c, hp_err *err)
+{
+    char target[HP_DIAL_TARGET_MAX];
+    hp_addr remote;
+    hp_err why;
+    hp_err_clear(&why);
+    if (hp_sock_adopt(c->given_fd, &remote, &why) != 0) {
+        hp_dial_target(c->spec, target);
+        hp_err_set(err, why.code,
+                   "cannot connect to %s: what dial= returned is %s", target,
+                   why.text);
+        err->sys_errno = why.sys_errno;
+        return failed(c, HP_PHASE_CONNECT, err);
+    }
+    c->stream = hp_plain_stream_new(c->given_fd);
+    if (c->stream == NULL)
+        return no_memory(c, HP_PHASE_CONNECT, err);
+    note_addresses(c, c->given_fd, &remote);
+    c->given_fd = -1;
+    return connected(c, err);
+}
+
+static hp_step
+step_awaiting(hp_conn *c, hp_waker *waker, hp_wait *w, hp_err *err)
+{
+    if (c->not_given)
+        return not_given(c, err);
+    if (hp_clock_now() >= c->connect_deadline)
+        return connect_timed_out(c, err);
+    return c->given_fd >= 0 ? use_given(c, err) : HP_STEP_DIAL;
+}
+
 /* ---- RESOLVING ---- */
 
 static hp_step
@@ -377,6 +461,10 @@ step_new(hp_conn *c, hp_waker *waker, hp_wait *w, hp_err *err)
         hp_deadline_after(c->times.dial_start, c->connect_timeout);
     if (c->spec->open_stream)
         return begin_open(c, err);
+    if (c->spec->custom_dial) {
+        c->state = HP_CONN_AWAITING_SOCKET;
+        return HP_STEP_DONE;
+    }
     if (c->spec->uds)
         return begin_unix(c, err);
     if (c->spec->resolve)
@@ -400,6 +488,7 @@ static step_fn *const steps[] = {
     [HP_CONN_NEW] = step_new,
     [HP_CONN_RESOLVING] = step_resolving,
     [HP_CONN_CONNECTING] = step_connecting,
+    [HP_CONN_AWAITING_SOCKET] = step_awaiting,
     [HP_CONN_HANDSHAKE] = step_handshake,
     [HP_CONN_CLOSED] = step_closed,
 };

@@ -2,8 +2,10 @@
  * and no pool.
  *
  *   NEW -> RESOLVING -> CONNECTING -> [HANDSHAKE] -> READY -> CLOSED
- *              \            \              \           \
- *               +------------+--------------+-----------+--> CLOSED (error)
+ *    |         \            \         ^    \           \
+ *    |          +------------+--------|-----+-----------+--> CLOSED (error)
+ *    |                                |              ^
+ *    +----> AWAITING_SOCKET ----------+--------------+
  *
  * PROXY_HANDSHAKE and TUNNEL will stand between CONNECTING and HANDSHAKE.
  */
@@ -34,10 +36,11 @@ typedef struct hp_dial_spec {
     const hp_sockopt *sockopts;
     int n_sockopts;
     hp_ns dns_ttl;
+    bool custom_dial;        /* instead of all the above: hp_conn_give_socket */
     hp_tls *tls;             /* NULL: plain */
     const char *server_name; /* for TLS: what the certificate must name */
     hp_sessions *sessions;   /* of this spec alone; NULL: never resume */
-    /* Instead of all the above but tls: makes the stream (tests; dial=).
+    /* Instead of all the above but tls: makes the stream (tests).
      * Must not block. NULL with *err on failure. */
     hp_stream *(*open_stream)(void *arg, hp_err *err);
     void *open_arg;
@@ -47,6 +50,7 @@ typedef enum hp_conn_state {
     HP_CONN_NEW,
     HP_CONN_RESOLVING,
     HP_CONN_CONNECTING,
+    HP_CONN_AWAITING_SOCKET,
     HP_CONN_HANDSHAKE,
     HP_CONN_READY,
     HP_CONN_CLOSED
@@ -66,6 +70,9 @@ typedef struct hp_conn {
     hp_resolve *resolve;
     hp_resolve_source resolved_by;
     hp_dial *dial;
+    int given_fd;    /* AWAITING_SOCKET: what the custom dial made, or -1 */
+    bool not_given;  /* it failed, with this: */
+    int given_errno; /* 0: not known */
     hp_ns connect_timeout;  /* duration; becomes a deadline on leaving NEW */
     hp_ns connect_deadline; /* look-up and dial */
     hp_ns tls_timeout;      /* duration; becomes a deadline in HANDSHAKE */
@@ -80,10 +87,19 @@ void hp_conn_init(hp_conn *c, const hp_dial_spec *spec, hp_ns connect_timeout,
 
 /* Goes as far as it can without blocking. DONE: READY. WAIT: *w has the
  * descriptors and deadline; `waker` (borrowed; remembered until another is
- * given or the conn is closed) will be woken by the resolver. ERROR: *err with
+ * given or the conn is closed) will be woken by the resolver. DIAL, with
+ * custom_dial: step again after hp_conn_give_socket or hp_conn_fail_dial; a
+ * driver that can do neither closes the conn. ERROR: *err with
  * code, phase and words that name host and every address tried; conn is
  * CLOSED. Decides by the clock: HP_E_CONNECT_TIMEOUT, HP_E_TLS_TIMEOUT. */
 hp_step hp_conn_step(hp_conn *c, hp_waker *waker, hp_wait *w, hp_err *err);
+
+/* The answers to HP_STEP_DIAL. Takes the descriptor; the next step makes it
+ * ours, or fails with HP_E_INVALID_ARGUMENT or HP_E_CONNECT if that is no
+ * connected stream socket. */
+void hp_conn_give_socket(hp_conn *c, int fd);
+/* The next step fails with HP_E_DIAL and this sys_errno (0: none). */
+void hp_conn_fail_dial(hp_conn *c, int sys_errno);
 
 /* A dial under way is given these timeouts anew, from now. */
 void hp_conn_extend(hp_conn *c, hp_ns connect_timeout, hp_ns tls_timeout);

@@ -4,6 +4,7 @@
 #ifndef HP_NET_DIAL_OPTIONS_H
 #define HP_NET_DIAL_OPTIONS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/clock.h"
@@ -27,6 +28,7 @@ typedef struct hp_dial_options {
     int n_sockopts;
     const hp_override *overrides; /* in any order, no two alike */
     int n_overrides;
+    bool custom_dial; /* instead of all the above: HP_DRIVE_DIAL asks for it */
 } hp_dial_options;
 
 /* No options: every family, no cache. */

@@ -292,6 +292,29 @@ hp_sock_connect(const hp_addr *to, const hp_addr *local, const hp_sockopt *opts,
     return fd;
 }
 
+int
+hp_sock_adopt(int fd, hp_addr *peer, hp_err *err)
+{
+    int type = 0, flags = fcntl(fd, F_GETFL);
+    socklen_t n = sizeof type;
+    *peer = (hp_addr){.len = sizeof peer->u};
+    if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &n) != 0)
+        return hp_err_set_sys(err, HP_E_INVALID_ARGUMENT, errno, "no socket");
+    if (type != SOCK_STREAM)
+        return hp_err_set(err, HP_E_INVALID_ARGUMENT, "no stream socket");
+    if (getpeername(fd, &peer->u.sa, &peer->len) != 0)
+        return hp_err_set_sys(err, HP_E_CONNECT, errno, "not connected");
+    if (fcntl(fd, F_SETFD, FD_CLOEXEC) < 0 ||
+        fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)
+        return hp_err_set_sys(err, HP_E_CONNECT, errno, "fcntl");
+    if (peer->u.sa.sa_family != AF_UNIX)
+        set_int(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+#ifdef SO_NOSIGPIPE
+    set_int(fd, SOL_SOCKET, SO_NOSIGPIPE, 1);
+#endif
+    return 0;
+}
+
 static bool
 met_itself(const hp_addr *here, const hp_addr *there)
 {

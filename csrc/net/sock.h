@@ -60,6 +60,12 @@ int hp_sock_connect(const hp_addr *to, const hp_addr *local,
                     const hp_sockopt *opts, int n_opts, int *in_progress,
                     hp_err *err);
 
+/* Makes a socket that somebody else has connected one of ours: non-blocking,
+ * close-on-exec, TCP_NODELAY on, no SIGPIPE; the rest stays as it is. 0, *peer
+ * being whom it reached; or -1 with *err HP_E_INVALID_ARGUMENT (no stream
+ * socket) or HP_E_CONNECT (not connected). fd remains the caller's. */
+int hp_sock_adopt(int fd, hp_addr *peer, hp_err *err);
+
 /* After writability: 0 when connected, else the errno. A TCP socket that has
  * met itself (a free port of this machine, chosen as its own) counts as
  * refused: nobody listens there. */

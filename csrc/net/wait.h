@@ -21,6 +21,7 @@ typedef struct hp_wait {
 typedef enum hp_step {
     HP_STEP_DONE,
     HP_STEP_WAIT,
+    HP_STEP_DIAL, /* of a conn with a custom dial only: make the socket */
     HP_STEP_ERROR
 } hp_step;
 

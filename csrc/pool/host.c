@@ -103,6 +103,7 @@ fill_spec(hp_pool *p, hp_host *h, const hp_key *key)
         .sockopts = o->sockopts,
         .n_sockopts = o->n_sockopts,
         .dns_ttl = o->dns_ttl,
+        .custom_dial = o->custom_dial,
         .tls = key->tls ? hp_tls_ref(key->tls) : NULL,
         .server_name = key->server_name.len ? name : host,
         .open_stream = key->open_stream,

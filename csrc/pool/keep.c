@@ -275,6 +275,9 @@ orphan_step(hp_pool *p, hp_pconn *c, hp_ns *next, hp_close_reason *why)
         return CHORE_DONE;
     case HP_STEP_ERROR:
         return CHORE_FAILED;
+    case HP_STEP_DIAL: /* whose caller is gone; the keeper never calls back */
+        *why = HP_CLOSE_SURPLUS_DIAL;
+        return CHORE_FAILED;
     case HP_STEP_WAIT:
         break;
     }

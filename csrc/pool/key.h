@@ -20,7 +20,8 @@
  *   family, uds,              so no two connections of a pool differ in these;
  *   local_address, dns_ttl,   the addresses of resolve= go by host and port,
  *   sockopts, overrides,      which are in the key. In the key as soon as they
- *   resolve, socket_options   can differ within a transport
+ *   resolve, socket_options,  can differ within a transport
+ *   custom_dial
  *   limits, max_header_bytes  per transport
  *   open_stream, open_arg     tests only
  *   method, params, fields,   not in the key: they end with the request

@@ -71,7 +71,7 @@ static const char hpy_stream_doc[] =
     "verify=True, cert=None, tls=None, trust_env=True, decompress=True, "      \
     "max_size=None, max_decoded_size=None, default_encoding='utf-8', "         \
     "dns_ttl=10.0, resolve=None, local_address=None, uds=None, family=None, "  \
-    "socket_options=None, max_header_bytes=1048576, "                          \
+    "socket_options=None, dial=None, max_header_bytes=1048576, "               \
     "raise_for_status=False, "                                                 \
     "leak_warnings=True, stream="
 
@@ -101,6 +101,8 @@ static const char hpy_client_doc[] =
     "                    addresses of the other one are left out\n"
     "  socket_options    [(level, option, int or bytes)]: set before a socket\n"
     "                    is bound and connected, after hpool's own\n"
+    "  dial              callable(host, port, timeout) that returns a\n"
+    "                    connected socket, instead of all that\n"
     "  max_header_bytes  most bytes of a response head\n"
     "  raise_for_status  raise HTTPError for 4xx and 5xx by itself\n"
     "  leak_warnings     ResourceWarning for responses that were dropped\n"

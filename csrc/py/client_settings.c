@@ -51,6 +51,7 @@ static char *setting_names[] = {
     "uds",
     "family",
     "socket_options",
+    "dial",
     "max_header_bytes",
     "raise_for_status",
     "leak_warnings",
@@ -65,10 +66,10 @@ static int
 parse_settings(PyObject *args, PyObject *kwargs, PyObject **v)
 {
     return PyArg_ParseTupleAndKeywords(
-               args, kwargs, "|$OOOOOOOOOOOOOOOOOOOOOOO:Client", setting_names,
+               args, kwargs, "|$OOOOOOOOOOOOOOOOOOOOOOOO:Client", setting_names,
                &v[0], &v[1], &v[2], &v[3], &v[4], &v[5], &v[6], &v[7], &v[8],
                &v[9], &v[10], &v[11], &v[12], &v[13], &v[14], &v[15], &v[16],
-               &v[17], &v[18], &v[19], &v[20], &v[21], &v[22])
+               &v[17], &v[18], &v[19], &v[20], &v[21], &v[22], &v[23])
                ? 0
                : -1;
 }
@@ -472,6 +473,7 @@ PyGetSetDef hpy_client_getset[] = {
      "socket.AF_INET, socket.AF_INET6, or None for both; fixed.", "family"},
     {"socket_options", get_dialing, NULL,
      "What socket_options= was given, as a tuple; fixed.", "socket_options"},
+    {"dial", get_dialing, NULL, "What dial= was given; fixed.", "dial"},
     {"default_encoding", get_object, NULL,
      "Encoding of text without a charset; fixed.", AT(default_encoding)},
     {"trust_env", get_bool, NULL, "bool; fixed.", AT(trust_env)},

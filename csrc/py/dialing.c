@@ -19,7 +19,7 @@ hpy_dialing_new(hpy_state *st, PyObject *const *given, PyObject *settings,
     if (!any)
         return 0;
     *out = hpy_helper_call(st, HPY_HELPER_DIALING, HPY_DIALING_COUNT, v[0],
-                           v[1], v[2], v[3], v[4]);
+                           v[1], v[2], v[3], v[4], v[5]);
     if (*out == NULL)
         return -1;
     PyObject *own = PyObject_CallMethod(*out, "settings", NULL);
@@ -131,11 +131,14 @@ set_core(hpy_state *st, PyObject *core, hpy_dialing_arrays *a,
          hp_dial_options *out)
 {
     PyObject *overrides, *options, *uds;
+    int custom_dial;
     const char *ip;
     int port;
-    if (!PyArg_ParseTuple(core, "O!ziOiO!", &PyTuple_Type, &overrides, &ip,
-                          &port, &uds, &out->family, &PyTuple_Type, &options))
+    if (!PyArg_ParseTuple(core, "O!ziOiO!p", &PyTuple_Type, &overrides, &ip,
+                          &port, &uds, &out->family, &PyTuple_Type, &options,
+                          &custom_dial))
         return -1;
+    out->custom_dial = custom_dial;
     if (uds != Py_None)
         out->uds = PyBytes_AS_STRING(uds);
     if (ip != NULL) {
@@ -167,4 +170,101 @@ hpy_dialing_clear(hpy_dialing_arrays *a)
     PyMem_Free(a->overrides);
     PyMem_Free(a->sockopts);
     Py_CLEAR(a->core);
+}
+
+/* ---- dial= ---- */
+
+/* TLS that is begun cannot be taken over: its state is not in the socket. */
+static int
+check_plain(PyObject *sock)
+{
+    PyObject *f = PyObject_GetAttrString(sock, "do_handshake");
+    if (f == NULL) {
+        PyErr_Clear();
+        return 0;
+    }
+    Py_DECREF(f);
+    PyErr_Format(PyExc_TypeError,
+                 "dial must return a socket without TLS, not %s; hpool makes "
+                 "the handshake itself",
+                 Py_TYPE(sock)->tp_name);
+    return -1;
+}
+
+/* The descriptor, which is ours from now on. */
+static int
+detach_socket(PyObject *sock)
+{
+    if (check_plain(sock) < 0)
+        return -1;
+    PyObject *v = PyObject_CallMethod(sock, "detach", NULL);
+    if (v == NULL && PyErr_ExceptionMatches(PyExc_AttributeError)) {
+        PyErr_Clear();
+        PyErr_Format(PyExc_TypeError,
+                     "dial must return a connected socket.socket, not %s",
+                     Py_TYPE(sock)->tp_name);
+    }
+    int fd = v == NULL ? -1 : (int)PyLong_AsLong(v);
+    Py_XDECREF(v);
+    if (fd < 0 && !PyErr_Occurred())
+        PyErr_SetString(PyExc_ValueError,
+                        "dial must return a connected socket, not a closed "
+                        "one");
+    return fd;
+}
+
+static PyObject *
+call_dial(PyObject *dialing, const hp_dial_wanted *w)
+{
+    PyObject *dial = PyObject_GetAttrString(dialing, "dial");
+    PyObject *timeout = w->timeout < 0
+                            ? Py_NewRef(Py_None)
+                            : PyFloat_FromDouble((double)w->timeout / 1e9);
+    PyObject *sock = NULL;
+    if (dial != NULL && timeout != NULL)
+        sock = PyObject_CallFunction(dial, "s#iO", w->host.ptr,
+                                     (Py_ssize_t)w->host.len, (int)w->port,
+                                     timeout);
+    Py_XDECREF(dial);
+    Py_XDECREF(timeout);
+    return sock;
+}
+
+/* 0 when it has none. */
+static int
+errno_of(hpy_exc *e)
+{
+    PyObject *v = PyObject_GetAttrString(hpy_exc_value(e), "errno");
+    int n = v != NULL && PyLong_Check(v) ? (int)PyLong_AsLong(v) : 0;
+    Py_XDECREF(v);
+    PyErr_Clear();
+    return n;
+}
+
+static int
+dial_raised(hp_exchange *ex, hpy_exc *raised)
+{
+    if (!PyErr_ExceptionMatches(PyExc_Exception)) {
+        hp_exchange_fail_dial(ex, 0, true);
+        return -1;
+    }
+    hpy_exc_drop(raised);
+    *raised = hpy_exc_take();
+    hp_exchange_fail_dial(ex, errno_of(raised), false);
+    return 0;
+}
+
+int
+hpy_dialing_answer(PyObject *dialing, hp_exchange *ex, hpy_exc *raised)
+{
+    hp_dial_wanted wanted;
+    if (!hp_exchange_dial_wanted(ex, &wanted))
+        return 0;
+    PyObject *sock = call_dial(dialing, &wanted);
+    int fd = sock == NULL ? -1 : detach_socket(sock);
+    Py_XDECREF(sock);
+    if (fd < 0)
+        return dial_raised(ex, raised);
+    hp_exchange_give_socket(ex, fd);
+    return 0;
 }

@@ -14,6 +14,7 @@ enum {
     HPY_DIALING_UDS,
     HPY_DIALING_FAMILY,
     HPY_DIALING_SOCKET_OPTIONS,
+    HPY_DIALING_DIAL,
     HPY_DIALING_COUNT
 };
 
@@ -26,6 +27,11 @@ int hpy_dialing_new(hpy_state *st, PyObject *const *given, PyObject *settings,
 /* A setting as the client shows it. New reference; None when it was told
  * nothing. RAISES. */
 PyObject *hpy_dialing_get(PyObject *dialing, const char *name);
+
+/* Answers HP_DRIVE_DIAL: calls dial=. What it raises goes into *raised (in
+ * place of what is there), to be raised if the drive ends with HP_E_DIAL; -1
+ * with the exception set for one that must not wait (KeyboardInterrupt). */
+int hpy_dialing_answer(PyObject *dialing, hp_exchange *ex, hpy_exc *raised);
 
 /* Arrays that a config borrows. */
 typedef struct hpy_dialing_arrays {

@@ -21,6 +21,7 @@ static const char *const class_names[] = {
     [HP_E_QUEUE_FULL] = "QueueFull",
     [HP_E_RESOLVE] = "NameResolutionError",
     [HP_E_CONNECT] = "ConnectError",
+    [HP_E_DIAL] = "ConnectError",
     [HP_E_TLS] = "SSLError",
     [HP_E_TLS_CONFIG] = "SSLError",
     [HP_E_WRITE] = "WriteError",

@@ -117,6 +117,23 @@ hpy_exc_take(void)
     return e;
 }
 
+/* The exception itself; borrowed. */
+static inline PyObject *
+hpy_exc_value(hpy_exc *e)
+{
+    if (e->type != NULL) /* 3.11: may be a class and its arguments yet */
+        PyErr_NormalizeException(&e->type, &e->value, &e->traceback);
+    return e->value;
+}
+
+static inline void
+hpy_exc_drop(hpy_exc *e)
+{
+    Py_CLEAR(e->type);
+    Py_CLEAR(e->value);
+    Py_CLEAR(e->traceback);
+}
+
 static inline void
 hpy_exc_put(hpy_exc e)
 {

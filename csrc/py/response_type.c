@@ -3,6 +3,7 @@
 #include "response.h"
 
 #include "args.h"
+#include "dialing.h"
 #include "errors.h"
 #include "gil.h"
 #include "leaks.h"
@@ -25,23 +26,46 @@ hpy_response_new(hpy_client *c, PyObject *method)
     return r;
 }
 
+/* -1: *err, or an exception is set. */
+static int
+answer(hpy_response *r, hp_drive want, hpy_exc *raised, hp_err *err)
+{
+    switch (want) {
+    case HP_DRIVE_ERROR:
+        return -1;
+    case HP_DRIVE_DIAL:
+        return hpy_dialing_answer(r->client->dialing, r->ex, raised);
+    default:
+        return hpy_body_answer(&r->body, r->ex, want, err);
+    }
+}
+
+static int
+head_failed(hpy_response *r, const hp_err *err, hpy_exc *raised)
+{
+    r->failed = true;
+    if (err->code == HP_E_DIAL && hpy_exc_value(raised) != NULL) {
+        hpy_exc_put(*raised);
+        return -1;
+    }
+    hpy_exc_drop(raised);
+    hpy_raise(r->st, err, r);
+    return -1;
+}
+
 int
 hpy_response_head(hpy_response *r)
 {
     hp_err err;
     hp_timings t;
+    hpy_exc raised = {NULL, NULL, NULL}; /* by dial= */
+    hp_drive d;
     hp_err_clear(&err);
-    for (;;) {
-        hp_drive d = hpy_drive_head(r->st, r->ex, &err);
-        if (d == HP_DRIVE_DONE)
-            break;
-        if (d == HP_DRIVE_ERROR ||
-            hpy_body_answer(&r->body, r->ex, d, &err) < 0) {
-            r->failed = true;
-            hpy_raise(r->st, &err, r);
-            return -1;
-        }
+    while ((d = hpy_drive_head(r->st, r->ex, &err)) != HP_DRIVE_DONE) {
+        if (answer(r, d, &raised, &err) < 0)
+            return head_failed(r, &err, &raised);
     }
+    hpy_exc_drop(&raised);
     const hp_head *head = hp_exchange_head(r->ex);
     r->status = head->status;
     r->minor = head->minor;

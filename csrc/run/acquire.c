@@ -1,6 +1,7 @@
 /* acquire: the states from START to the first byte sent: an idle connection, a
  * place in the queue, or a dial. */
 #include <errno.h>
+#include <unistd.h>
 
 #include "run/exchange.h"
 
@@ -253,8 +254,66 @@ hp_ex_state_connect(hp_exchange *ex, hp_waker *waker, hp_wait *w)
         return dialed(ex);
     case HP_STEP_ERROR:
         return dial_failed(ex);
+    case HP_STEP_DIAL:
+        return HP_GO_DIAL;
     case HP_STEP_WAIT:
         break;
     }
     return HP_GO_WAIT;
+}
+
+/* ---- a custom dial ---- */
+
+/* The dial that waits for a socket, if there still is one. */
+static hp_conn *
+awaiting(const hp_exchange *ex)
+{
+    hp_conn *c = ex->dial ? &ex->dial->net : NULL;
+    return c && c->state == HP_CONN_AWAITING_SOCKET ? c : NULL;
+}
+
+static hp_ns
+time_left(const hp_exchange *ex, const hp_conn *c)
+{
+    hp_ns until = hp_ns_min(c->connect_deadline, ex->total_deadline);
+    hp_ns left = until - hp_clock_now();
+    if (until == HP_NEVER)
+        return HP_NO_LIMIT;
+    return left < HP_NS_PER_MS ? HP_NS_PER_MS : left;
+}
+
+bool
+hp_exchange_dial_wanted(hp_exchange *ex, hp_dial_wanted *out)
+{
+    if (!hp_ex_take_to_answer(ex))
+        return false;
+    const hp_conn *c = awaiting(ex);
+    if (c)
+        *out = (hp_dial_wanted){ex->key.host, ex->key.port, time_left(ex, c)};
+    hp_ex_release(ex);
+    return c != NULL;
+}
+
+void
+hp_exchange_give_socket(hp_exchange *ex, int fd)
+{
+    bool entered = hp_ex_take_to_answer(ex);
+    if (entered && awaiting(ex))
+        hp_conn_give_socket(awaiting(ex), fd);
+    else
+        close(fd); /* closed meanwhile, or this is the child of a fork */
+    if (entered)
+        hp_ex_release(ex);
+}
+
+void
+hp_exchange_fail_dial(hp_exchange *ex, int sys_errno, bool at_once)
+{
+    if (!hp_ex_take_to_answer(ex))
+        return;
+    if (awaiting(ex))
+        hp_conn_fail_dial(awaiting(ex), sys_errno);
+    if (at_once && awaiting(ex))
+        hp_ex_fail(ex, HP_E_DIAL, "dial= was broken off");
+    hp_ex_release(ex);
 }

@@ -165,6 +165,8 @@ outcome(visit *v, hp_go go, hp_err *err)
         return HP_DRIVE_BODY;
     case HP_GO_REWIND:
         return HP_DRIVE_REWIND;
+    case HP_GO_DIAL:
+        return HP_DRIVE_DIAL;
     case HP_GO_ERROR:
         *err = v->ex->err;
         return HP_DRIVE_ERROR;

@@ -298,6 +298,13 @@ hp_ex_take(hp_exchange *ex, hp_ex_user as)
     return (hp_ex_user)user;
 }
 
+bool
+hp_ex_take_to_answer(hp_exchange *ex)
+{
+    return ex->generation == hp_fork_generation() &&
+           hp_ex_take(ex, HP_EX_USED) == HP_EX_FREE;
+}
+
 void
 hp_ex_release(hp_exchange *ex)
 {

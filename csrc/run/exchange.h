@@ -85,6 +85,7 @@ typedef enum hp_go {
     HP_GO_WAIT,  /* the wait says for what */
     HP_GO_PIECE, /* the next piece of a produced body */
     HP_GO_REWIND,
+    HP_GO_DIAL, /* the socket of a custom dial */
     HP_GO_ERROR /* ex->err */
 } hp_go;
 
@@ -212,6 +213,9 @@ void hp_ex_tally_timeout(hp_exchange *ex); /* if ex->err is one */
 /* One user at a time. HP_EX_FREE: it is ours now; else whose it is. Not in a
  * forked child. */
 hp_ex_user hp_ex_take(hp_exchange *ex, hp_ex_user as);
+/* For what the caller answers between drives. False while somebody closes, and
+ * in a forked child: the next drive says what is the matter. */
+bool hp_ex_take_to_answer(hp_exchange *ex);
 /* A close that came meanwhile and found us inside is done now. */
 void hp_ex_release(hp_exchange *ex);
 

@@ -303,15 +303,6 @@ add_piece(hp_exchange *ex, const void *ptr, size_t n, hp_err *err)
     return 0;
 }
 
-/* Not while somebody closes, and not in a forked child: the next drive says
- * what is the matter. */
-static bool
-enter(hp_exchange *ex)
-{
-    return ex->generation == hp_fork_generation() &&
-           hp_ex_take(ex, HP_EX_USED) == HP_EX_FREE;
-}
-
 static int
 feed(hp_exchange *ex, const void *ptr, size_t n, hp_err *err)
 {
@@ -331,7 +322,7 @@ feed(hp_exchange *ex, const void *ptr, size_t n, hp_err *err)
 int
 hp_exchange_feed(hp_exchange *ex, const void *ptr, size_t n, hp_err *err)
 {
-    if (!enter(ex))
+    if (!hp_ex_take_to_answer(ex))
         return 0;
     int r = feed(ex, ptr, n, err);
     hp_ex_release(ex);
@@ -341,7 +332,7 @@ hp_exchange_feed(hp_exchange *ex, const void *ptr, size_t n, hp_err *err)
 void
 hp_exchange_rewound(hp_exchange *ex)
 {
-    if (!enter(ex))
+    if (!hp_ex_take_to_answer(ex))
         return;
     if (ex->state == HP_EX_REWIND)
         ex->state = HP_EX_ACQUIRE;
@@ -351,7 +342,7 @@ hp_exchange_rewound(hp_exchange *ex)
 void
 hp_exchange_fail_source(hp_exchange *ex)
 {
-    if (!enter(ex))
+    if (!hp_ex_take_to_answer(ex))
         return;
     if (ex->state != HP_EX_FAILED && ex->state != HP_EX_DONE)
         hp_ex_fail(ex, HP_E_BODY_SOURCE, "the request body failed");

@@ -237,6 +237,32 @@ test_open_stream(void)
 
 /* ---- not getting there ---- */
 
+/* Asks for a socket until it has one, which a forked child closes. */
+static void
+test_custom_dial(void)
+{
+    hp_conn c;
+    hp_err err;
+    hp_wait w;
+    int fds[2];
+    hp_dial_spec spec = {.host = "h", .port = 1, .custom_dial = true};
+    hp_conn_init(&c, &spec, 10 * S, 10 * S);
+    CHECK_INT(step(&c, &w, &err), HP_STEP_DIAL);
+    CHECK_INT(c.state, HP_CONN_AWAITING_SOCKET);
+    CHECK_INT(hp_conn_phase(&c), HP_PHASE_CONNECT);
+    CHECK(w.n == 0 && c.times.dial_start);
+    hp_clock_advance(9 * S);
+    hp_conn_extend(&c, 10 * S, 10 * S);
+    hp_clock_advance(9 * S);
+    CHECK_INT(step(&c, &w, &err), HP_STEP_DIAL);
+    CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, fds) == 0);
+    hp_conn_give_socket(&c, fds[0]);
+    hp_conn_abandon(&c);
+    CHECK_INT(c.state, HP_CONN_CLOSED);
+    CHECK_INT(fcntl(fds[0], F_GETFD), -1);
+    close(fds[1]);
+}
+
 static void
 test_refused(void)
 {
@@ -474,6 +500,7 @@ main(void)
     RUN(test_unix_socket);
     RUN(test_unix_path_too_long);
     RUN(test_open_stream);
+    RUN(test_custom_dial);
     RUN(test_refused);
     RUN(test_no_such_host);
     RUN(test_connect_timeout);

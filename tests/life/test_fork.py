@@ -182,6 +182,40 @@ assert errors == [], errors
 """
 
 
+DIAL_FORKS = """
+import socket
+pid = None
+
+def dial(host, port, timeout):
+    global pid
+    sock = socket.create_connection((host, port), timeout)
+    if pid is None:
+        pid = os.fork()
+    return sock
+
+client = hpool.Client(dial=dial, timeout=10)
+try:
+    assert ask("/parent") == "ok"
+    assert pid
+except hpool.ForkedError:
+    assert pid == 0
+    assert ask("/child") == "ok"
+    client.close()
+    os._exit(7)
+assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 7
+assert ask("/parent") == "ok"
+client.close()
+"""
+
+
+def test_a_dial_that_forks(server):
+    """dial= forks: the request goes on in the parent, and is the parent's in the
+    child, whose own requests work."""
+    s = server([serve(OK)])
+    run(COMMON + DIAL_FORKS, s.url)
+    assert by_connection(s) == [["/parent"] * 2, ["/child"]]
+
+
 def test_fork_under_threads(server):
     """20 forks while four threads are at work: no child hangs on a lock, no request
     is mixed up."""
