@@ -55,8 +55,8 @@ def short_lived_clients(seen: Seen) -> Advice | None:
         PROBLEM,
         host,
         f"{clients} clients of this process were made for {host}, each soon "
-        "after the one before, and closed after "
-        f"{requests / clients:.2g} requests: every one dialed anew",
+        f"after the one before, for {number(requests, 'request')} in all: each "
+        "dialed anew",
         "Make one hpool.Client when the program starts and share it, it is "
         "thread-safe; or use hpool.get(), which shares one",
         {"clients": clients, "requests": requests},

@@ -15,19 +15,19 @@ if TYPE_CHECKING:
 def queueing(seen: Seen) -> Advice | None:
     """A limit that makes requests wait for a connection."""
     row = seen.place(lambda row: row.waits + row.refused)
-    waits, requests = row.waits, row.requests
-    given_up = row.timeouts["pool"] + row.refused
-    mean = row.wait_seconds / waits if waits else 0.0
-    often = waits >= ENOUGH and waits >= 0.1 * requests and mean >= 0.01
-    if not often and given_up < ENOUGH:
-        return None
-    per_host = seen.limits.max_conns is None or 2 * row.host_waits > waits
+    per_host = _is_per_host(seen, row)
     setting = "max_conns_per_host" if per_host else "max_conns"
     limit = getattr(seen.limits, setting)
     if limit is None:
         return None
     if not per_host:
         row = seen.stats.total
+    waits, requests = row.waits, row.requests
+    given_up = row.timeouts["pool"] + row.refused
+    mean = row.wait_seconds / waits if waits else 0.0
+    often = waits >= ENOUGH and waits >= 0.1 * requests and mean >= 0.01
+    if not often and given_up < ENOUGH:
+        return None
     most = _peak_waiting(seen, row, per_host)
     finding = (
         f"{waits} of {requests} requests{to(row)} waited for a connection, "
@@ -59,6 +59,16 @@ def queueing(seen: Seen) -> Advice | None:
             "suggested": limit + max(most, 1),
         },
     )
+
+
+def _is_per_host(seen: Seen, row: HostStats) -> bool:
+    """Whether it is the host's limit that they wait for."""
+    limits = seen.limits
+    if limits.max_conns is None or limits.max_conns_per_host is None:
+        return limits.max_conns is None
+    if row.waits:
+        return 2 * row.host_waits > row.waits
+    return seen.stats.total.peak.in_use < limits.max_conns
 
 
 def slow_holders(seen: Seen) -> Advice | None:

@@ -545,7 +545,7 @@ def test_short_lived_clients(server, new_client, how):
         advice = found(client, "short_lived_clients")  # it has no host: all
         assert (advice.severity, advice.host) == ("problem", host)
         assert f"10 clients of this process were made for {host}" in advice.finding
-        assert "closed after 1 requests" in advice.finding
+        assert "for 10 requests in all: each dialed anew" in advice.finding
         assert "share it" in advice.change
     fetch(client, other.url, 1)
     assert client.advise() == []  # not its affair

@@ -352,6 +352,25 @@ def test_which_limit_it_was():
     assert advice.figures["suggested"] == 12
 
 
+def test_which_limit_it_was_that_refused():
+    """Nobody has waited; the limit for all hosts was never reached, or it was."""
+    limits = hpool.Limits(max_conns=20, max_conns_per_host=5, max_waiting=0)
+    for in_use, setting in ((19, "max_conns_per_host=5"), (20, "max_conns=20")):
+        total = row(in_use=in_use, requests=50, refused=50)
+        advice = next(iter(judge(total, limits=limits)))
+        assert advice.code == "queueing"
+        assert f"because {setting}" in advice.finding
+
+
+def test_the_total_limit_counts_in_total():
+    """Most of the waits are one host's, but the limit is everybody's."""
+    limits = hpool.Limits(max_conns=20)
+    host = row(HOST, **waited())
+    (advice,) = judge(row(**waited(requests=60, waits=55)), host, limits=limits)
+    assert advice.host is None
+    assert "55 of 60 requests waited" in advice.finding
+
+
 def test_a_host_s_limit_over_several_hosts():
     """What each of them needs, not all together."""
     half = {"requests": 25, "waits": 25, "wait_seconds": 50, "host_waits": 25}
