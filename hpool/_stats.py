@@ -26,18 +26,27 @@ class Counts(dict[str, int]):
 
 
 class Gauges(Frozen):
-    """Connections by what they do, and requests that wait for one."""
+    """Connections by what they do: `idle in_use dialing draining`. Requests:
+    `waiting` in line for one, and `asking`, all that have none yet, be it that
+    they wait or that one is being made for them."""
 
-    __slots__ = ("idle", "in_use", "dialing", "draining", "waiting")
+    __slots__ = ("idle", "in_use", "dialing", "draining", "waiting", "asking")
 
     idle: int
     in_use: int
     dialing: int
     draining: int
     waiting: int
+    asking: int
 
     def __init__(
-        self, idle: int, in_use: int, dialing: int, draining: int, waiting: int
+        self,
+        idle: int,
+        in_use: int,
+        dialing: int,
+        draining: int,
+        waiting: int,
+        asking: int = 0,
     ) -> None:
         self._fill({
             "idle": idle,
@@ -45,6 +54,7 @@ class Gauges(Frozen):
             "dialing": dialing,
             "draining": draining,
             "waiting": waiting,
+            "asking": asking,
         })
 
 
@@ -53,10 +63,17 @@ class HostStats(Frozen):
 
     Now: `idle in_use dialing draining` connections, `open` of them in all,
     `waiting` requests; `peak` has the highest values so far.
-    Counted: `requests dials reuses lookups handshakes resumed drains waits
-    leaked`, `wait_seconds` spent waiting; `timeouts` by phase, `closes` and
-    `replays` by reason. In all since the client was made; for a host since
-    it last was without any connection or waiter, when it is forgotten.
+    Requests: all `requests` that asked for a connection; those given a `fresh`
+    one that nobody had used, and the `reuses`, given an idle or handed-over
+    one; `unserved`, which ended without one. `asked_again`: what a request had
+    been given was dead, so it asked once more.
+    Waits in line: `waits`, `wait_seconds` in all, `max_wait` of one, and
+    `wait_histogram`, ((seconds, count), ...): how many ended within so many
+    seconds, but not within those before; None stands for longer ones.
+    Counted: `dials lookups handshakes resumed drains leaked`; `timeouts` by
+    phase, `closes` and `replays` by reason. In all since the client was made;
+    for a host since it last was without any connection or waiter, when it is
+    forgotten.
     Also: `host_waits`, those of the waits that were for the host's own limit;
     `refused`, requests that found the queue full; `no_descriptors`, how often
     the system had none left for a dial or a wait; `lost`, requests that failed because the
@@ -89,6 +106,11 @@ class HostStats(Frozen):
         "stale",
         "stale_seconds",
         "stale_squares",
+        "asked_again",
+        "fresh",
+        "unserved",
+        "wait_histogram",
+        "max_wait",
     )
 
     key: str
@@ -114,6 +136,11 @@ class HostStats(Frozen):
     stale: int
     stale_seconds: float
     stale_squares: float
+    asked_again: int
+    fresh: int
+    unserved: int
+    wait_histogram: tuple[tuple[float | None, int], ...]
+    max_wait: float
 
     def __init__(self, **fields: Any) -> None:
         self._fill(fields)
@@ -159,17 +186,28 @@ class HostStats(Frozen):
 class Stats(Frozen):
     """A snapshot: `total`, and `hosts` by key. `str()` is a table.
 
-    The sums agree: the total is the sum of the hosts and of what hosts that
-    are gone had counted.
+    The sums agree, also under load. The total is the sum of the hosts and of
+    what hosts that are `gone` had counted (but for peaks and `max_wait`), and
+    for each of them:
+
+      requests + asked_again == fresh + reuses + unserved + now.asking
+      dials <= open + all closes <= dials + now.dialing
+      waits == all of wait_histogram + waiting
+
+    (A slot that a request has been granted, and has not begun to dial with,
+    is dialing, but no dial yet.) No counter ever falls.
     """
 
-    __slots__ = ("total", "hosts")
+    __slots__ = ("total", "hosts", "gone")
 
     total: HostStats
     hosts: dict[str, HostStats]
+    gone: HostStats
 
-    def __init__(self, total: HostStats, hosts: dict[str, HostStats]) -> None:
-        self._fill({"total": total, "hosts": hosts})
+    def __init__(
+        self, total: HostStats, hosts: dict[str, HostStats], gone: HostStats
+    ) -> None:
+        self._fill({"total": total, "hosts": hosts, "gone": gone})
 
     def __hash__(self) -> int:
         return hash(self.total)
@@ -182,21 +220,29 @@ class Stats(Frozen):
 
 # In the core's order.
 _PLAIN = HostStats.__slots__[3:13]  # requests ... leaked
-_TROUBLES = HostStats.__slots__[16:]  # host_waits ...
+_TROUBLES = HostStats.__slots__[16:23]  # host_waits ... stale_squares
+_ACCOUNTS = HostStats.__slots__[23:26]  # asked_again ... unserved
 
 
 def make_stats(
-    total: tuple[Any, ...], hosts: Iterable[tuple[Any, ...]]
+    total: tuple[Any, ...],
+    gone: tuple[Any, ...],
+    hosts: Iterable[tuple[Any, ...]],
 ) -> Stats:
     """From the core's tuples: (key, gauges, peaks, requests, dials, reuses,
     lookups, handshakes, resumed, drains, waits, wait_seconds, leaked,
     timeouts by phase, closes by reason, replays by reason, (host_waits,
-    refused, no_descriptors, lost, stale, stale_seconds, stale_squares))."""
+    refused, no_descriptors, lost, stale, stale_seconds, stale_squares),
+    (asked_again, fresh, unserved), wait_histogram, max_wait)."""
     from . import _core
 
     names = (_core._phases, _core._close_reasons, _core._replay_reasons)
     rows = [_host_stats(row, names) for row in hosts]
-    return Stats(_host_stats(total, names), {row.key: row for row in rows})
+    return Stats(
+        _host_stats(total, names),
+        {row.key: row for row in rows},
+        _host_stats(gone, names),
+    )
 
 
 def _host_stats(
@@ -213,6 +259,9 @@ def _host_stats(
         replays=_counts(replays, row[15]),
         **dict(zip(_PLAIN, plain)),
         **dict(zip(_TROUBLES, row[16])),
+        **dict(zip(_ACCOUNTS, row[17])),
+        wait_histogram=row[18],
+        max_wait=row[19],
     )
 
 
@@ -261,9 +310,27 @@ def _notes(row: HostStats) -> Iterator[str]:
             listed = (f"{name} {n}" for name, n in shown.items())
             yield from _wrapped(f"{title}:", listed)
     if row.waits:
-        yield f"waited: {row.waits} requests, {row.wait_seconds:.3f} s in all"
+        yield (
+            f"waited: {row.waits} requests, {row.wait_seconds:.3f} s in all, "
+            f"at most {row.max_wait:.3f} s"
+        )
+        listed = (
+            f"{n} {_bucket(row.wait_histogram, i)}"
+            for i, (_, n) in enumerate(row.wait_histogram)
+            if n
+        )
+        yield from _wrapped("   ", listed)
     if row.leaked:
         yield f"leaked: {row.leaked} responses neither read nor closed"
+
+
+def _bucket(
+    histogram: tuple[tuple[float | None, int], ...], i: int
+) -> str:
+    bound, _ = histogram[i]
+    if bound is None:
+        return f"over {histogram[i - 1][0]:g} s"
+    return f"up to {bound * 1000:g} ms" if bound < 1 else f"up to {bound:g} s"
 
 
 def _wrapped(line: str, words: Iterable[str]) -> Iterator[str]:

@@ -15,8 +15,9 @@ static size_t discard_idle(hp_pool *p, hp_span host, hp_close_reason why,
                            hp_trash *t);
 
 static void
-refuse(hp_want *w, hp_trash *t)
+refuse(hp_pool *p, hp_want *w, hp_trash *t)
 {
+    hp_want_unserved(p, w);
     w->state = HP_WANT_REFUSED;
     w->host = NULL; /* it may be gone before the want's owner looks */
     w->conn = NULL;
@@ -31,7 +32,7 @@ refuse_waiters(hp_pool *p, hp_host *h, hp_trash *t)
         hp_want *w = HP_CONTAINER(n, hp_want, wait_node);
         hp_want_unlink(p, w, t);
         hp_slot_return(p, w, t);
-        refuse(w, t);
+        refuse(p, w, t);
     }
 }
 
@@ -49,7 +50,7 @@ end_leases(hp_pool *p, hp_host *h, bool bodies_too, hp_trash *t)
         if (w->state == HP_WANT_SERVED) {
             hp_pconn *c = w->conn;
             hp_list_remove(&w->wait_node);
-            refuse(w, t);
+            refuse(p, w, t);
             hp_pconn_offer(p, c, hp_clock_idle(), t);
         } else if (w->interest && (bodies_too || !in_body)) {
             hp_interest_signal(w->interest, HP_E_CLOSED);
@@ -246,6 +247,7 @@ hp_pool_fork_child(hp_pool *p)
     hp_list_init(&p->chores);
     p->now = p->peak = (hp_gauges){0};
     p->gone = (hp_counters){0};
+    p->gone_max_wait = 0;
     p->n_drains = p->n_orphans = 0;
     p->retire_at = HP_NEVER;
     p->checking = NULL;

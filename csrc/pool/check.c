@@ -17,6 +17,7 @@
 typedef struct found {
     hp_gauges now;
     int64_t n_orphans; /* still wanted */
+    int64_t n_slots;   /* granted, and not yet dialed with */
 } found;
 
 static void
@@ -36,6 +37,8 @@ check_waiter(const hp_pool *p, const hp_host *h, const hp_want *w, found *f)
     }
     f->now.waiting += w->state == HP_WANT_QUEUED;
     f->now.dialing += w->slot; /* I3: no connection stands for it yet */
+    f->now.asking++;
+    f->n_slots += w->slot;
 }
 
 static void
@@ -75,6 +78,7 @@ check_leased(const hp_host *h, found *f)
         assert(w->leased_at >= since);
         since = w->leased_at;
         f->now.in_use++;
+        f->now.asking += w->state == HP_WANT_SERVED;
     }
 }
 
@@ -128,7 +132,23 @@ same(const hp_gauges *a, const hp_gauges *b)
 {
     return a->idle == b->idle && a->in_use == b->in_use &&
            a->dialing == b->dialing && a->draining == b->draining &&
-           a->waiting == b->waiting;
+           a->waiting == b->waiting && a->asking == b->asking;
+}
+
+/* I17 */
+static void
+check_sums(const hp_counters *n, const hp_gauges *now, int64_t slots)
+{
+    uint64_t closes = 0, waits = 0;
+    for (int i = 0; i < HP_CLOSE_REASON_COUNT; i++)
+        closes += n->closes[i];
+    for (int i = 0; i < HP_WAIT_BUCKETS; i++)
+        waits += n->wait_histogram[i];
+    assert(n->requests + n->asked_again ==
+           n->fresh + n->reuses + n->unserved + (uint64_t)now->asking);
+    assert(n->dials + (uint64_t)slots ==
+           closes + (uint64_t)hp_gauges_conns(now));
+    assert(n->waits == waits + (uint64_t)now->waiting);
 }
 
 static void
@@ -200,12 +220,14 @@ check_host(const hp_pool *p, const hp_host *h, found *f)
             check_conn(p, c, &own.now);
     }
     assert(same(&own.now, &h->now)); /* I3 */
+    check_sums(&h->count, &h->now, own.n_slots);
     check_host_limits(p, h);
     f->now.idle += h->now.idle;
     f->now.in_use += h->now.in_use;
     f->now.dialing += h->now.dialing;
     f->now.draining += h->now.draining;
     f->now.waiting += h->now.waiting;
+    f->now.asking += h->now.asking;
 }
 
 /* ---- the pool ---- */
@@ -287,6 +309,7 @@ hp_pool_check(const hp_pool *p)
     for (hp_map_node *n = NULL; (n = hp_map_next(&p->hosts, n));)
         check_host(p, HOST_OF(n), &sum);
     assert(same(&sum.now, &p->now)); /* I3 */
+    check_sums(&p->gone, &(hp_gauges){0}, 0);
     assert(p->limits.max_conns == HP_NO_LIMIT ||
            hp_gauges_conns(&p->now) <= p->limits.max_conns); /* I2 */
     check_lru(p);

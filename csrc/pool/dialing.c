@@ -84,13 +84,13 @@ hp_pool_dialed(hp_pool *p, hp_want *w, hp_pconn *dialed)
     hp_lock(&p->mu);
     hp_pconn_count_dial(p, dialed);
     if (w->state == HP_WANT_SERVED) {
-        hp_want_lease(w);
+        hp_want_lease(p, w);
         hp_pconn_offer(p, dialed, hp_clock_idle(), &t); /* surplus */
     } else if (w->state == HP_WANT_DIALING) {
         hp_want_unlink(p, w, &t);
         hp_room_enter(p, dialed, HP_ROOM_LEASED);
         hp_want_give(w, dialed);
-        hp_want_lease(w);
+        hp_want_lease(p, w);
     } else {
         assert(w->state == HP_WANT_REFUSED);
         hp_want_reset(w);
@@ -115,13 +115,15 @@ hp_pool_dial_failed(hp_pool *p, hp_want *w, hp_pconn *dialed, bool listen)
     hp_lock(&p->mu);
     hp_pconn_count_dial(p, dialed);
     if (w->state == HP_WANT_SERVED) {
-        hp_want_lease(w);
+        hp_want_lease(p, w);
     } else if (w->state == HP_WANT_DIALING && listen &&
                may_be_served(p, w->host)) {
         w->state = HP_WANT_LISTENING;
     } else {
-        if (w->state == HP_WANT_DIALING)
+        if (w->state == HP_WANT_DIALING) {
+            hp_want_unserved(p, w);
             hp_want_unlink(p, w, &t);
+        }
         hp_want_reset(w);
     }
     hp_want_state s = w->state;
@@ -327,6 +329,8 @@ cancel_locked(hp_pool *p, hp_want *w, hp_trash *t)
     hp_pconn *served = NULL;
     w->keeps_place = false;
     assert(w->state != HP_WANT_LEASED);
+    if (w->state != HP_WANT_NEW && w->state != HP_WANT_REFUSED)
+        hp_want_unserved(p, w);
     if (w->state == HP_WANT_SERVED) {
         hp_list_remove(&w->wait_node);
         served = w->conn;

@@ -186,6 +186,8 @@ hp_host_maybe_gone(hp_pool *p, hp_host *h, hp_trash *t)
     if (h->pins || hp_gauges_conns(&h->now) || !hp_list_empty(&h->waiters))
         return;
     hp_counters_add(&p->gone, &h->count);
+    if (h->max_wait > p->gone_max_wait)
+        p->gone_max_wait = h->max_wait;
     hp_map_remove(&p->hosts, &h->node);
     if (h->stash)
         hp_stash_spare(p, h->stash, t);

@@ -42,6 +42,7 @@ struct hp_host {
     int64_t n_waiters, n_orphans;
     hp_gauges now, peak;
     hp_counters count;
+    hp_ns max_wait;
     int pins; /* > 0: not to be freed just now */
     hp_dial_spec spec;
     char *strings;   /* owns spec's text and the key */
@@ -70,6 +71,7 @@ struct hp_pool {
     int64_t n_drains, n_orphans;
     hp_gauges now, peak;
     hp_counters gone; /* of hosts whose record was freed */
+    hp_ns gone_max_wait;
     uint64_t next_seq;
     bool close_idle;        /* close_idle() was called; an acquire clears it */
     hp_ns retire_at;        /* no idle connection is due before, but for
@@ -145,7 +147,10 @@ void hp_pconn_discard(hp_pool *p, hp_pconn *c, hp_close_reason why,
  * caller's. */
 void hp_want_give(hp_want *w, hp_pconn *c);
 /* SERVED becomes LEASED. */
-void hp_want_lease(hp_want *w);
+void hp_want_lease(hp_pool *p, hp_want *w);
+/* It has neither connection nor error; it ends without a connection. */
+void hp_want_ask(hp_pool *p, hp_want *w);
+void hp_want_unserved(hp_pool *p, hp_want *w);
 /* Back to NEW, in no list, with nothing. */
 void hp_want_reset(hp_want *w);
 

@@ -144,14 +144,48 @@ hp_want_give(hp_want *w, hp_pconn *c)
     hp_list_push_back(&w->host->leased, &w->wait_node);
 }
 
-void
-hp_want_lease(hp_want *w)
+static void
+lease(hp_want *w)
 {
     assert(w->state == HP_WANT_SERVED);
     w->state = HP_WANT_LEASED;
     w->conn->requests++;
     if (w->conn->reused)
         w->host->count.reuses++;
+    else
+        w->host->count.fresh++;
+}
+
+static void
+stop_asking(hp_pool *p, hp_want *w)
+{
+    assert(w->host->now.asking > 0 && p->now.asking > 0); /* I3 */
+    w->host->now.asking--;
+    p->now.asking--;
+}
+
+void
+hp_want_lease(hp_pool *p, hp_want *w)
+{
+    stop_asking(p, w);
+    lease(w);
+}
+
+void
+hp_want_ask(hp_pool *p, hp_want *w)
+{
+    hp_host *h = w->host;
+    if (++h->now.asking > h->peak.asking)
+        h->peak.asking = h->now.asking;
+    if (++p->now.asking > p->peak.asking)
+        p->peak.asking = p->now.asking;
+}
+
+void
+hp_want_unserved(hp_pool *p, hp_want *w)
+{
+    stop_asking(p, w);
+    w->host->count.unserved++;
 }
 
 /* The host's record may be gone from now on: nothing points at it (I11). */
@@ -196,7 +230,7 @@ take_idle(hp_pool *p, hp_want *w, hp_trash *t)
             hp_pconn_leave_idle(c);
             hp_room_enter(p, c, HP_ROOM_LEASED);
             hp_want_give(w, c);
-            hp_want_lease(w);
+            lease(w);
             w->was_idle = true;
             w->idle_time = idle_now - c->idle_since;
             return true;
@@ -229,6 +263,32 @@ recall_keeper(hp_pool *p, hp_trash *t)
     p->keeper_lost = false;
 }
 
+static void
+note_arrival(hp_pool *p, hp_want *w)
+{
+    if (w->keeps_place) {
+        w->host->count.asked_again++;
+    } else {
+        w->host->count.requests++;
+        w->seq = ++p->next_seq;
+    }
+    w->keeps_place = false;
+}
+
+/* For a dial, or in line for one. */
+static int
+wait_for_one(hp_pool *p, hp_want *w, hp_trash *t, hp_err *err)
+{
+    hp_want_ask(p, w);
+    if (hp_orphan_adopt(p, w))
+        return 0;
+    if (!hp_pool_has_room(p, w->host, t, true))
+        return queue_up(p, w, t, err);
+    hp_slot_take(p, w);
+    hp_want_listen(w);
+    return 0;
+}
+
 static int
 acquire_locked(hp_pool *p, hp_want *w, hp_trash *t, hp_err *err)
 {
@@ -240,21 +300,12 @@ acquire_locked(hp_pool *p, hp_want *w, hp_trash *t, hp_err *err)
     p->close_idle = false;
     recall_keeper(p, t);
     w->host = h;
-    if (!w->keeps_place)
-        w->seq = ++p->next_seq;
-    w->keeps_place = false;
-    h->count.requests++;
+    note_arrival(p, w);
     h->pins++; /* dropping its last idle connection must not free it */
-    int r = 0;
-    bool done = take_idle(p, w, t) || hp_orphan_adopt(p, w);
-    if (!done && hp_pool_has_room(p, h, t, true)) {
-        hp_slot_take(p, w);
-        hp_want_listen(w);
-    } else if (!done) {
-        r = queue_up(p, w, t, err);
-    }
+    int r = take_idle(p, w, t) ? 0 : wait_for_one(p, w, t, err);
     h->pins--;
     if (r != 0) {
+        hp_want_unserved(p, w);
         hp_want_reset(w);
         hp_host_maybe_gone(p, h, t);
     }
@@ -300,7 +351,7 @@ hp_pool_look(hp_pool *p, hp_want *w)
     hp_lock(&p->mu);
     hp_want_state s = w->state;
     if (s == HP_WANT_SERVED) {
-        hp_want_lease(w);
+        hp_want_lease(p, w);
         s = HP_WANT_LEASED;
     } else if (s == HP_WANT_REFUSED) {
         hp_want_reset(w);

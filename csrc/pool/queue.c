@@ -66,6 +66,19 @@ hp_want_enqueue(hp_pool *p, hp_want *w)
 }
 
 static void
+count_wait(hp_host *h, hp_ns waited)
+{
+    static const hp_ns bounds[HP_WAIT_BUCKETS - 1] = HP_WAIT_BOUNDS;
+    int bucket = 0;
+    while (bucket < HP_WAIT_BUCKETS - 1 && waited > bounds[bucket])
+        bucket++;
+    h->count.wait_histogram[bucket]++;
+    h->count.wait_ns += (uint64_t)waited;
+    if (waited > h->max_wait)
+        h->max_wait = waited;
+}
+
+static void
 leave_slot_queue(hp_pool *p, hp_want *w)
 {
     hp_host *h = w->host;
@@ -75,7 +88,7 @@ leave_slot_queue(hp_pool *p, hp_want *w)
     assert(h->now.waiting > 0 && p->now.waiting > 0); /* I3 */
     h->now.waiting--;
     p->now.waiting--;
-    h->count.wait_ns += (uint64_t)(hp_clock_now() - w->queued_at);
+    count_wait(h, hp_clock_now() - w->queued_at);
 }
 
 /* A QUEUED, DIALING or LISTENING want listens no more. */

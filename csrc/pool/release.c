@@ -139,10 +139,6 @@ hp_lease_end(hp_want *w, hp_close_reason why)
     w->keeps_place = was_dead(why);
     if (why == HP_CLOSE_SERVER_CLOSED_IDLE && w->was_idle)
         hp_count_stale(n, w->idle_time);
-    if (w->keeps_place) {
-        n->requests--;
-        n->reuses -= c->reused;
-    }
     hp_list_remove(&w->wait_node);
     hp_want_reset(w);
     return c;

@@ -78,18 +78,24 @@ hp_pool_tally_lost(hp_pool *p, hp_want *w)
 static void
 fill(hp_stats *s, const hp_pool *p, char *keys)
 {
+    s->gone = (hp_host_stats){
+        .key = "", .count = p->gone, .max_wait = p->gone_max_wait};
+    s->total = s->gone;
     s->total.now = p->now;
     s->total.peak = p->peak;
-    s->total.count = p->gone;
-    s->total.key = "";
     for (hp_map_node *n = NULL; (n = hp_map_next(&p->hosts, n));) {
         const hp_host *h = HP_CONTAINER(n, hp_host, node);
         hp_host_stats *out = &s->hosts[s->n_hosts++];
-        *out = (hp_host_stats){
-            .key = keys, .now = h->now, .peak = h->peak, .count = h->count};
+        *out = (hp_host_stats){.key = keys,
+                               .now = h->now,
+                               .peak = h->peak,
+                               .count = h->count,
+                               .max_wait = h->max_wait};
         memcpy(keys, h->node.key.ptr, h->node.key.len);
         keys += h->node.key.len + 1;
         hp_counters_add(&s->total.count, &h->count);
+        if (h->max_wait > s->total.max_wait)
+            s->total.max_wait = h->max_wait;
     }
 }
 

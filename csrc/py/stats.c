@@ -19,9 +19,9 @@ counts(const uint64_t *at, size_t n)
 static PyObject *
 gauges(const hp_gauges *g)
 {
-    return Py_BuildValue("(LLLLL)", (long long)g->idle, (long long)g->in_use,
+    return Py_BuildValue("(LLLLLL)", (long long)g->idle, (long long)g->in_use,
                          (long long)g->dialing, (long long)g->draining,
-                         (long long)g->waiting);
+                         (long long)g->waiting, (long long)g->asking);
 }
 
 typedef unsigned long long ull;
@@ -38,18 +38,49 @@ troubles(const hp_counters *c)
                          (double)c->stale_ms2 * SECONDS_OF_MS * SECONDS_OF_MS);
 }
 
+/* What became of those who asked. */
+static PyObject *
+accounts(const hp_counters *c)
+{
+    return Py_BuildValue("(KKK)", (ull)c->asked_again, (ull)c->fresh,
+                         (ull)c->unserved);
+}
+
+/* [(upper bound in seconds, or None, count), ...] */
+static PyObject *
+histogram(const uint64_t *buckets)
+{
+    static const hp_ns bounds[] = HP_WAIT_BOUNDS;
+    PyObject *t = PyTuple_New(HP_WAIT_BUCKETS);
+    for (int i = 0; t != NULL && i < HP_WAIT_BUCKETS; i++) {
+        ull n = buckets[i];
+        PyObject *v =
+            i < HP_WAIT_BUCKETS - 1
+                ? Py_BuildValue("(dK)", (double)bounds[i] / (double)HP_NS_PER_S,
+                                n)
+                : Py_BuildValue("(OK)", Py_None, n);
+        if (v == NULL)
+            Py_CLEAR(t);
+        else
+            PyTuple_SET_ITEM(t, i, v);
+    }
+    return t;
+}
+
 static PyObject *
 host(const hp_host_stats *h)
 {
     const hp_counters *c = &h->count;
     return Py_BuildValue(
-        "(sNNKKKKKKKKdKNNNN)", h->key, gauges(&h->now), gauges(&h->peak),
+        "(sNNKKKKKKKKdKNNNNNNd)", h->key, gauges(&h->now), gauges(&h->peak),
         (ull)c->requests, (ull)c->dials, (ull)c->reuses, (ull)c->lookups,
         (ull)c->handshakes, (ull)c->resumed, (ull)c->drains, (ull)c->waits,
         (double)c->wait_ns / (double)HP_NS_PER_S, (ull)c->leaked,
         counts(c->timeouts, Py_ARRAY_LENGTH(c->timeouts)),
         counts(c->closes, HP_CLOSE_REASON_COUNT),
-        counts(c->replays, HP_REPLAY_REASON_COUNT), troubles(c));
+        counts(c->replays, HP_REPLAY_REASON_COUNT), troubles(c), accounts(c),
+        histogram(c->wait_histogram),
+        (double)h->max_wait / (double)HP_NS_PER_S);
 }
 
 static PyObject *
@@ -107,11 +138,13 @@ hpy_stats(hpy_state *st, hp_transport *t)
     if (s == NULL)
         return PyErr_NoMemory();
     PyObject *total = host(&s->total);
-    PyObject *all = total == NULL ? NULL : hosts(s);
+    PyObject *gone = total == NULL ? NULL : host(&s->gone);
+    PyObject *all = gone == NULL ? NULL : hosts(s);
     PyObject *v = NULL;
     if (all != NULL)
-        v = hpy_helper_call(st, HPY_HELPER_MAKE_STATS, 2, total, all);
+        v = hpy_helper_call(st, HPY_HELPER_MAKE_STATS, 3, total, gone, all);
     Py_XDECREF(total);
+    Py_XDECREF(gone);
     Py_XDECREF(all);
     hp_stats_free(s);
     return v;

@@ -63,23 +63,68 @@ test_dial_fails(void)
     kit_done(p);
 }
 
-/* A dead one found at checkout has served nobody. */
+/* A dead one has served nobody: the request asks again, and is counted once. */
 static void
 test_dead_at_checkout(void)
 {
+    for (int at_once = 0; at_once < 2; at_once++) {
+        hp_err err = {0};
+        hp_limits l = kit_limits();
+        hp_pool *p = kit_pool(&l);
+        kit_want w;
+        kit_want_init(&w, &a);
+        kit_fill(p, &a, 1, NULL);
+        CHECK_INT(kit_acquire(p, &w), HP_WANT_LEASED);
+        if (at_once) {
+            CHECK_INT(hp_pool_acquire_again(p, &w.want,
+                                            HP_CLOSE_SERVER_CLOSED_IDLE, &err),
+                      0);
+        } else {
+            hp_pool_put(p, &w.want, HP_CLOSE_SERVER_CLOSED_IDLE);
+            CHECK_INT(kit_count(p).asked_again, 0);
+            kit_acquire(p, &w);
+        }
+        kit_dial(p, &w);
+        hp_counters n = kit_count(p);
+        CHECK_INT(n.requests, 2);
+        CHECK_INT(n.asked_again, 1);
+        CHECK_INT(n.fresh, 2);
+        CHECK_INT(n.reuses, 1);
+        CHECK_INT(n.unserved, 0);
+        CHECK_INT(n.dials, 2);
+        kit_put(p, &w);
+        kit_done(p);
+    }
+}
+
+/* Who never gets one is counted, too, and for as long as he asks. */
+static void
+test_unserved(void)
+{
     hp_limits l = kit_limits();
+    l.max_conns_per_host = 1;
+    l.max_waiting = 1;
     hp_pool *p = kit_pool(&l);
-    kit_want w;
+    kit_want v, w, x;
+    kit_want_init(&v, &a);
     kit_want_init(&w, &a);
-    kit_fill(p, &a, 1, NULL);
-    CHECK_INT(kit_acquire(p, &w), HP_WANT_LEASED);
-    hp_pool_put(p, &w.want, HP_CLOSE_SERVER_CLOSED_IDLE);
-    kit_get(p, &w);
-    hp_counters n = kit_count(p);
-    CHECK_INT(n.requests, 2);
-    CHECK_INT(n.reuses, 0);
-    CHECK_INT(n.dials, 2);
-    kit_put(p, &w);
+    kit_want_init(&x, &a);
+    CHECK_INT(kit_acquire(p, &v), HP_WANT_DIALING);
+    CHECK_INT(kit_acquire(p, &w), HP_WANT_QUEUED);
+    CHECK_INT(kit_acquire_fails(p, &x), HP_E_QUEUE_FULL);
+    CHECK_INT(kit_now(p).asking, 2);
+    CHECK_INT(kit_count(p).unserved, 1);
+    kit_begin_dial(p, &v);
+    CHECK_INT(kit_fail_dial(p, &v, false), HP_WANT_NEW);
+    CHECK_INT(kit_count(p).unserved, 2);
+    hp_pool_cancel(p, &w.want, NULL);
+    CHECK_INT(kit_count(p).unserved, 3);
+    CHECK_INT(kit_acquire(p, &v), HP_WANT_DIALING);
+    hp_pool_close(p);
+    CHECK_INT(kit_count(p).unserved, 4);
+    CHECK_INT(kit_acquire_fails(p, &w), HP_E_CLOSED); /* has not asked */
+    CHECK_INT(kit_count(p).requests, 4);
+    CHECK_INT(hp_pool_look(p, &v.want), HP_WANT_REFUSED);
     kit_done(p);
 }
 
@@ -590,6 +635,7 @@ main(void)
     RUN(test_dial_lease_idle_lease);
     RUN(test_dial_fails);
     RUN(test_dead_at_checkout);
+    RUN(test_unserved);
     RUN(test_detach);
     RUN(test_idle_order);
     RUN(test_s33_idle_cap_of_a_host);

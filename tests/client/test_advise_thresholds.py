@@ -26,7 +26,7 @@ def row(key="", *, in_use=0, waiting=0, closes=None, timeouts=None, **counted):
 
 
 def judge(total, *hosts, limits=None, **seen):
-    stats = Stats(total, {host.key: host for host in hosts})
+    stats = Stats(total, {host.key: host for host in hosts}, row())
     return diagnose(Seen(stats, limits or hpool.Limits(), **seen))
 
 

@@ -22,8 +22,8 @@ def tally(size, names, **counted):
 def row(key, *, requests=0, timeouts=None, closes=None, replays=None, waits=0):
     return (
         key,
-        (1, 2, 3, 4, 5),
-        (6, 7, 8, 9, 10),
+        (1, 2, 3, 4, 5, 6),
+        (6, 7, 8, 9, 10, 11),
         requests,
         11,  # dials
         12,  # reuses
@@ -38,6 +38,9 @@ def row(key, *, requests=0, timeouts=None, closes=None, replays=None, waits=0):
         tally(CLOSES, _core._close_reasons, **(closes or {})),
         tally(REPLAYS, _core._replay_reasons, **(replays or {})),
         (18, 19, 20, 21, 22, 23.5, 24.5),
+        (25, 26, 27),
+        tuple(zip((0.001, 0.01, 0.1, 1.0, 10.0, None), (2, 0, 1, 0, 0, waits % 2))),
+        0.75,
     )
 
 
@@ -55,7 +58,7 @@ def stats():
         row("|http|127.0.0.1:8080", requests=7),
         row("|https|a-very-long-name.example.com:443|2"),
     ]
-    return make_stats(total, hosts)
+    return make_stats(total, row("", requests=8), hosts)
 
 
 def test_fields(stats):
@@ -70,6 +73,11 @@ def test_fields(stats):
     assert (total.host_waits, total.refused, total.no_descriptors) == (18, 19, 20)
     assert (total.lost, total.stale) == (21, 22)
     assert (total.stale_seconds, total.stale_squares) == (23.5, 24.5)
+    assert (total.asked_again, total.fresh, total.unserved) == (25, 26, 27)
+    assert total.wait_histogram[0] == (0.001, 2)
+    assert total.wait_histogram[-1] == (None, 0)
+    assert (total.max_wait, total.now.asking, total.peak.asking) == (0.75, 6, 11)
+    assert stats.gone.requests == 8
     assert stats.hosts["|http|127.0.0.1:8080"].requests == 7
     assert list(stats.hosts) == [
         "|http|127.0.0.1:8080",
@@ -111,9 +119,20 @@ def test_table(stats):
         "closed: idle_timeout 5, response_says_close 2",
         "timeouts: pool 3",
         "sent again: nothing_written 1",
-        "waited: 4 requests, 1.500 s in all",
+        "waited: 4 requests, 1.500 s in all, at most 0.750 s",
+        "    2 up to 1 ms, 1 up to 100 ms",
         "leaked: 17 responses neither read nor closed",
     ]
+
+
+def test_every_bucket_has_its_words():
+    waited = list(row("", waits=5))
+    waited[18] = tuple((bound, 1) for bound, _ in waited[18])
+    lines = str(make_stats(tuple(waited), row(""), [])).splitlines()
+    assert [line for line in lines if "up to" in line] == [
+        "    1 up to 1 ms, 1 up to 10 ms, 1 up to 100 ms, 1 up to 1 s, 1 up to 10 s,"
+    ]
+    assert "    1 over 10 s" in lines
 
 
 def test_one_host_s_table(stats):
@@ -124,7 +143,7 @@ def test_one_host_s_table(stats):
 
 def test_it_fits_a_terminal():
     closes = dict.fromkeys(_core._close_reasons[1:], 1000)
-    lines = str(make_stats(row("", closes=closes), [])).splitlines()
+    lines = str(make_stats(row("", closes=closes), row(""), [])).splitlines()
     assert max(map(len, lines)) <= 79
     text = " ".join(line.strip() for line in lines[2:])
     for name in closes:
@@ -132,6 +151,6 @@ def test_it_fits_a_terminal():
 
 
 def test_a_proxy_is_named():
-    stats = make_stats(row(""), [row("http://p:3128|https|a.test:443")])
+    stats = make_stats(row(""), row(""), [row("http://p:3128|https|a.test:443")])
     (host,) = stats.hosts.values()
     assert host.name == "https://a.test:443 via http://p:3128"
