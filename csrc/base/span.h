@@ -37,6 +37,13 @@ hp_ascii_lower(char c)
     return c >= 'A' && c <= 'Z' ? (char)(c + ('a' - 'A')) : c;
 }
 
+/* {NULL, 0} for NULL. */
+static inline hp_span
+hp_span_or_none(const char *s)
+{
+    return s ? hp_span_cstr(s) : (hp_span){NULL, 0};
+}
+
 /* Equal but for ASCII case. The locale has no say. */
 static inline bool
 hp_span_eq_nocase(hp_span a, hp_span b)
