@@ -26,6 +26,7 @@
 
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/events.h"
 #include "base/reason.h"
 #include "base/span.h"
 #include "net/dial_options.h"
@@ -87,6 +88,13 @@ bool hp_transport_is_closed(const hp_transport *t);
  * host:port), and those that become idle until the next request. Returns how
  * many were closed now. Never blocks. */
 size_t hp_transport_close_idle(hp_transport *t, hp_span host);
+
+/* Traces what happens to connections that no traced request has: closes,
+ * drains, orphaned dials. Off, which is the start, forgets what was not taken.
+ */
+void hp_transport_trace(hp_transport *t, bool on);
+/* See hp_events_take. Any thread; never blocks. */
+hp_event *hp_transport_take_events(hp_transport *t, uint64_t *dropped);
 
 /* A snapshot; free with hp_stats_free. NULL: out of memory. */
 hp_stats *hp_transport_stats(hp_transport *t);
@@ -155,6 +163,12 @@ typedef enum hp_idempotent {
     HP_IDEMPOTENT_NO
 } hp_idempotent;
 
+typedef enum hp_request_trace {
+    HP_TRACE_NONE,   /* the connections it has are the transport's to tell of */
+    HP_TRACE_EVENTS, /* for hp_exchange_take_events */
+    HP_TRACE_SILENT  /* nobody is told, not even by the transport */
+} hp_request_trace;
+
 typedef struct hp_request {
     hp_span method;         /* "" = GET */
     hp_span url;            /* absolute, http or https */
@@ -172,6 +186,7 @@ typedef struct hp_request {
     hp_cancel *cancel;   /* NULL = none; a reference is taken */
     bool close;          /* send Connection: close, do not keep */
     hp_idempotent idempotent;
+    hp_request_trace trace;
     bool decode;              /* undo Content-Encoding in hp_drive_read */
     int64_t max_size;         /* raw body bytes; < 0: no limit */
     int64_t max_decoded_size; /* decoded bytes; < 0: no limit */
@@ -213,6 +228,9 @@ typedef enum hp_drive {
     HP_DRIVE_DIAL,   /* hp_drive_head only, with custom_dial: make a socket,
                         then hp_exchange_give_socket or
                         hp_exchange_fail_dial */
+    HP_DRIVE_EVENTS, /* of a traced exchange: it is about to wait and has events
+                       that were not taken. Take them, then drive again, in the
+                       same thread */
     HP_DRIVE_ERROR   /* *err; the connection is closed or given back already */
 } hp_drive;
 
@@ -263,6 +281,11 @@ void hp_exchange_give_socket(hp_exchange *ex, int fd);
  * with HP_E_DIAL; `at_once`: in any case. With EMFILE or ENFILE an idle
  * connection is closed, and HP_DRIVE_DIAL comes once more. */
 void hp_exchange_fail_dial(hp_exchange *ex, int sys_errno, bool at_once);
+
+/* What happened since they were last taken, see hp_events_take; only an
+ * exchange with HP_TRACE_EVENTS has any. Whatever a drive or a close answers,
+ * there may be some. Any thread; never blocks. */
+hp_event *hp_exchange_take_events(hp_exchange *ex, uint64_t *dropped);
 
 /* ---- the answer -------------------------------------------------------- */
 

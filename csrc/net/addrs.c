@@ -35,6 +35,18 @@ hp_addrs_unref(hp_addrs *a)
         hp_free(a);
 }
 
+int
+hp_addrs_format(const hp_addrs *a, hp_buf *out)
+{
+    char text[HP_ADDR_TEXT_MAX];
+    for (int i = 0; i < a->n; i++) {
+        hp_addr_format_host(&a->list[i], text);
+        if (hp_buf_add_cstr(out, i ? " " : "") || hp_buf_add_cstr(out, text))
+            return -1;
+    }
+    return 0;
+}
+
 static bool
 usable(const struct addrinfo *ai)
 {

@@ -2,6 +2,7 @@
 #ifndef HP_NET_ADDRS_H
 #define HP_NET_ADDRS_H
 
+#include "base/buf.h"
 #include "net/sock.h"
 
 struct addrinfo;
@@ -19,6 +20,10 @@ typedef struct hp_addrs {
 hp_addrs *hp_addrs_new(int n);
 hp_addrs *hp_addrs_ref(hp_addrs *a);
 void hp_addrs_unref(hp_addrs *a); /* NULL is fine */
+
+/* Appends them as text, with a space between two: "::1 127.0.0.1". 0, or -1
+ * as hp_buf_add. */
+int hp_addrs_format(const hp_addrs *a, hp_buf *out);
 
 /* What getaddrinfo gave, without duplicates and without families we cannot
  * dial, cut off at 128. NULL: out of memory, or nothing usable; *n_usable

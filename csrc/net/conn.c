@@ -36,6 +36,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "net/conn_tell.h"
 #include "net/dial.h"
 
 /* How often to look at a resolver that has no waker to wake. */
@@ -144,8 +145,8 @@ drop_given(hp_conn *c)
     c->given_fd = -1;
 }
 
-void
-hp_conn_close(hp_conn *c, bool polite)
+static void
+close_quietly(hp_conn *c, bool polite)
 {
     drop_given(c);
     hp_resolve_free(c->resolve);
@@ -156,6 +157,13 @@ hp_conn_close(hp_conn *c, bool polite)
     c->dial = NULL;
     c->stream = NULL;
     c->state = HP_CONN_CLOSED;
+}
+
+void
+hp_conn_close(hp_conn *c, bool polite)
+{
+    hp_conn_tell_end(c, "abandoned");
+    close_quietly(c, polite);
 }
 
 void
@@ -179,7 +187,9 @@ failed(hp_conn *c, hp_phase phase, hp_err *err)
 {
     if (err->phase == HP_PHASE_NONE)
         err->phase = phase;
-    hp_conn_close(c, false);
+    hp_conn_tell_end(c, err->code == HP_E_CONNECT_TIMEOUT ? "timed out"
+                                                          : err->text);
+    close_quietly(c, false);
     return HP_STEP_ERROR;
 }
 
@@ -231,10 +241,13 @@ tls_timed_out(hp_conn *c, hp_err *err)
 static hp_step
 begin_tls(hp_conn *c, hp_err *err)
 {
+    hp_conn_tell_handshake_start(c);
     hp_stream *tls =
         hp_tls_stream_new(c->spec->tls, c->stream, c->spec->server_name, err);
-    if (tls == NULL)
+    if (tls == NULL) {
+        hp_conn_tell_handshake_done(c, err->text);
         return failed(c, HP_PHASE_TLS, err);
+    }
     if (c->spec->sessions)
         hp_tls_stream_resume(tls, c->spec->sessions);
     c->stream = tls;
@@ -250,6 +263,7 @@ step_handshake(hp_conn *c, hp_waker *waker, hp_wait *w, hp_err *err)
     if (r == 0) {
         c->times.secured = hp_clock_now();
         c->state = HP_CONN_READY;
+        hp_conn_tell_handshake_done(c, NULL);
         return HP_STEP_DONE;
     }
     if (r != HP_IO_WANT_READ && r != HP_IO_WANT_WRITE) {
@@ -286,6 +300,7 @@ begin_dial(hp_conn *c, hp_addrs *addrs, hp_err *err)
     c->dial = hp_dial_new(addrs, c->spec, err);
     if (c->dial == NULL)
         return failed(c, HP_PHASE_CONNECT, err);
+    hp_dial_trace(c->dial, &c->trace, c->id);
     c->state = HP_CONN_CONNECTING;
     return HP_STEP_DONE;
 }
@@ -372,6 +387,7 @@ use_given(hp_conn *c, hp_err *err)
         return no_memory(c, HP_PHASE_CONNECT, err);
     note_addresses(c, c->given_fd, &remote);
     c->given_fd = -1;
+    hp_conn_tell_custom_done(c, NULL);
     return connected(c, err);
 }
 
@@ -395,6 +411,7 @@ begin_resolve(hp_conn *c, hp_waker *waker, hp_err *err)
         hp_resolve_start(spec->host, spec->family, spec->dns_ttl, waker, err);
     if (c->resolve == NULL)
         return failed(c, HP_PHASE_RESOLVE, err);
+    hp_conn_tell_dns_start(c);
     c->state = HP_CONN_RESOLVING;
     return HP_STEP_DONE;
 }
@@ -415,6 +432,7 @@ step_resolving(hp_conn *c, hp_waker *waker, hp_wait *w, hp_err *err)
             hp_wait_until(w, hp_clock_now() + BLIND_POLL);
         return HP_STEP_WAIT;
     }
+    hp_conn_tell_resolved(c, addrs);
     hp_resolve_free(c->resolve);
     c->resolve = NULL;
     c->times.resolved = hp_clock_now();
@@ -463,6 +481,7 @@ step_new(hp_conn *c, hp_waker *waker, hp_wait *w, hp_err *err)
         return begin_open(c, err);
     if (c->spec->custom_dial) {
         c->state = HP_CONN_AWAITING_SOCKET;
+        hp_conn_tell_custom_start(c);
         return HP_STEP_DONE;
     }
     if (c->spec->uds)

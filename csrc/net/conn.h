@@ -17,6 +17,7 @@
 
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/events.h"
 #include "base/waker.h"
 #include "net/resolve.h"
 #include "net/sock.h"
@@ -78,6 +79,8 @@ typedef struct hp_conn {
     hp_ns tls_timeout;      /* duration; becomes a deadline in HANDSHAKE */
     hp_ns tls_deadline;
     hp_conn_times times;
+    hp_trace trace; /* whom to tell of look-up, dial and handshake; the owner
+                       sets it after init */
     char remote[HP_ADDR_TEXT_MAX], local[HP_ADDR_TEXT_MAX];
 } hp_conn;
 

@@ -25,6 +25,8 @@ typedef struct attempt {
 
 struct hp_dial {
     const hp_dial_spec *spec;
+    const hp_trace *trace;
+    uint64_t conn; /* for the trace */
     hp_addrs *addrs;
     attempt in_flight[MAX_IN_FLIGHT];
     int n_in_flight;
@@ -37,6 +39,43 @@ struct hp_dial {
     int n_order;
     int order[]; /* indices into addrs->list, families interleaved */
 };
+
+/* ---- trace ---- */
+
+static const hp_trace nobody;
+
+void
+hp_dial_trace(hp_dial *d, const hp_trace *t, uint64_t conn)
+{
+    d->trace = t;
+    d->conn = conn;
+}
+
+static void
+tell_start(const hp_dial *d, const hp_addr *addr, hp_ns at)
+{
+    char text[HP_ADDR_TEXT_MAX];
+    if (!hp_trace_on(d->trace))
+        return;
+    hp_addr_format(addr, text);
+    HP_TELL(d->trace, .kind = HP_EVENT_CONNECT_START, .at = at, .conn = d->conn,
+            .text = {hp_span_cstr(text)});
+}
+
+/* `error` may begin with the address, which need not be said twice. */
+static void
+tell_done(const hp_dial *d, const hp_addr *addr, const char *error)
+{
+    char text[HP_ADDR_TEXT_MAX];
+    if (!hp_trace_on(d->trace))
+        return;
+    hp_addr_format(addr, text);
+    size_t n = strlen(text);
+    if (error && strncmp(error, text, n) == 0 && error[n] == ':')
+        error += n + strspn(error + n, ": ");
+    HP_TELL(d->trace, .kind = HP_EVENT_CONNECT_DONE, .conn = d->conn,
+            .text = {hp_span_of(text, n), hp_span_or_none(error)});
+}
 
 /* ---- making one ---- */
 
@@ -93,6 +132,7 @@ hp_dial_new(hp_addrs *addrs, const hp_dial_spec *spec, hp_err *err)
         return NULL;
     }
     d->spec = spec;
+    d->trace = &nobody;
     d->addrs = hp_addrs_ref(addrs);
     d->next_start = hp_clock_now();
     interleave(d);
@@ -104,9 +144,17 @@ hp_dial_free(hp_dial *d)
 {
     if (d == NULL)
         return;
-    hp_dial_abandon(d);
+    hp_dial_give_up(d, "abandoned");
     hp_addrs_unref(d->addrs);
     hp_free(d);
+}
+
+void
+hp_dial_give_up(hp_dial *d, const char *why)
+{
+    for (int i = 0; i < d->n_in_flight; i++)
+        tell_done(d, &d->in_flight[i].addr, why);
+    hp_dial_abandon(d);
 }
 
 void
@@ -217,6 +265,7 @@ attempt_failed(hp_dial *d, int i, int sys_errno)
     hp_addr_format(&d->in_flight[i].addr, addr);
     hp_err_set_sys(&e, HP_E_CONNECT, sys_errno, "%s", addr);
     note_failure(d, e.text, sys_errno);
+    tell_done(d, &d->in_flight[i].addr, e.text);
     close(d->in_flight[i].fd);
     d->n_in_flight--;
     memmove(&d->in_flight[i], &d->in_flight[i + 1],
@@ -263,19 +312,31 @@ may_start(const hp_dial *d)
            !d->waiting_for_room;
 }
 
+/* The one after those in flight, which never came to be one of them. */
+static void
+tell_failed_at_once(const hp_dial *d, hp_ns at, const hp_err *e)
+{
+    const hp_addr *addr = &d->in_flight[d->n_in_flight].addr;
+    tell_start(d, addr, at);
+    tell_done(d, addr, e->text);
+}
+
 /* What a connect() that failed on the spot means. Anything but a lack of room
  * (a refusal, a family the kernel lacks, no route) is one address less. */
 static hp_step
-start_failed(hp_dial *d, const hp_err *e, hp_err *err)
+start_failed(hp_dial *d, hp_ns at, const hp_err *e, hp_err *err)
 {
     bool no_room = e->sys_errno == EMFILE || e->sys_errno == ENFILE;
-    if (no_room && d->n_in_flight == 0)
+    if (no_room && d->n_in_flight == 0) {
+        tell_failed_at_once(d, at, e);
         return out_of_descriptors(d, e->sys_errno, err);
+    }
     if (no_room) {
         d->waiting_for_room = true;
     } else if (d->spec->uds && e->sys_errno == EAGAIN) {
         d->next_start = hp_clock_now() + QUEUE_FULL_PAUSE;
     } else {
+        tell_failed_at_once(d, at, e);
         note_failure(d, e->text, e->sys_errno);
         d->next++;
     }
@@ -288,6 +349,7 @@ start_next(hp_dial *d, int *connected, hp_err *err)
 {
     const hp_dial_spec *spec = d->spec;
     attempt *a = &d->in_flight[d->n_in_flight];
+    hp_ns at = hp_clock_now();
     int in_progress;
     hp_err e;
     hp_err_clear(&e);
@@ -297,7 +359,8 @@ start_next(hp_dial *d, int *connected, hp_err *err)
     a->fd = hp_sock_connect(&a->addr, spec->local_address, spec->sockopts,
                             spec->n_sockopts, &in_progress, &e);
     if (a->fd < 0)
-        return start_failed(d, &e, err);
+        return start_failed(d, at, &e, err);
+    tell_start(d, &a->addr, at);
     d->next++;
     d->next_start = hp_clock_now() + STAGGER;
     *connected = d->n_in_flight++;
@@ -309,9 +372,10 @@ won(hp_dial *d, int i, int *fd, hp_addr *addr)
 {
     *fd = d->in_flight[i].fd;
     *addr = d->in_flight[i].addr;
+    tell_done(d, addr, NULL);
     d->n_in_flight--;
     d->in_flight[i] = d->in_flight[d->n_in_flight];
-    hp_dial_abandon(d);
+    hp_dial_give_up(d, "abandoned");
     return HP_STEP_DONE;
 }
 

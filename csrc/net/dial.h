@@ -21,6 +21,10 @@ void hp_dial_target(const hp_dial_spec *spec, char out[HP_DIAL_TARGET_MAX]);
  * that has a port keeps it. NULL: *err HP_E_NOMEM. */
 hp_dial *hp_dial_new(hp_addrs *addrs, const hp_dial_spec *spec, hp_err *err);
 
+/* Tells of each attempt from now on, as of connection `conn`. `t` is looked at
+ * each time, and must live as long as the dial. */
+void hp_dial_trace(hp_dial *d, const hp_trace *t, uint64_t conn);
+
 /* DONE: *fd is the connected descriptor (the caller's), *addr whom it reached;
  * the other attempts are closed. WAIT: fills *w. ERROR: HP_E_CONNECT, naming
  * each address tried with its reason (as many as fit); sys_errno is that of
@@ -34,7 +38,9 @@ hp_step hp_dial_step(hp_dial *d, hp_wait *w, int *fd, hp_addr *addr,
  * fit: "[::1]:80: Connection refused; 192.0.2.1:80". May be "". */
 void hp_dial_tried(const hp_dial *d, char *out, size_t n);
 
-void hp_dial_free(hp_dial *d);    /* closes what is in flight; NULL is fine */
+/* Closes what is in flight; `why` is what a trace is told of it. */
+void hp_dial_give_up(hp_dial *d, const char *why);
+void hp_dial_free(hp_dial *d);    /* gives up as "abandoned"; NULL is fine */
 void hp_dial_abandon(hp_dial *d); /* forked child: closes descriptors only */
 
 #endif

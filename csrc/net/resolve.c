@@ -480,6 +480,12 @@ inherited(const hp_resolve *r)
     return r->fork_generation != hp_fork_generation();
 }
 
+hp_resolve_source
+hp_resolve_how(const hp_resolve *r)
+{
+    return r->source;
+}
+
 void
 hp_resolve_set_waker(hp_resolve *r, hp_waker *waker)
 {

@@ -34,6 +34,9 @@ typedef struct hp_resolve hp_resolve; /* one caller's interest */
 hp_resolve *hp_resolve_start(const char *host, int family, hp_ns ttl,
                              hp_waker *waker, hp_err *err);
 
+/* Known from the start: whether it looks up at all. */
+hp_resolve_source hp_resolve_how(const hp_resolve *r);
+
 /* Another driver takes over (an orphaned dial goes to the keeper). */
 void hp_resolve_set_waker(hp_resolve *r, hp_waker *waker);
 

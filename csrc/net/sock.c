@@ -22,7 +22,7 @@ enum {
 /* ---- addresses ---- */
 
 static void
-format_in6(const struct sockaddr_in6 *in6, char out[HP_ADDR_TEXT_MAX])
+format_in6_host(const struct sockaddr_in6 *in6, char out[HP_ADDR_TEXT_MAX])
 {
     char host[INET6_ADDRSTRLEN], zone[IF_NAMESIZE + 1] = "";
     inet_ntop(AF_INET6, &in6->sin6_addr, host, sizeof host);
@@ -33,8 +33,7 @@ format_in6(const struct sockaddr_in6 *in6, char out[HP_ADDR_TEXT_MAX])
         else
             snprintf(zone, sizeof zone, "%%%u", in6->sin6_scope_id);
     }
-    snprintf(out, HP_ADDR_TEXT_MAX, "[%s%s]:%u", host, zone,
-             ntohs(in6->sin6_port));
+    snprintf(out, HP_ADDR_TEXT_MAX, "%s%s", host, zone);
 }
 
 static void
@@ -53,16 +52,14 @@ format_un(const hp_addr *a, char out[HP_ADDR_TEXT_MAX])
 }
 
 void
-hp_addr_format(const hp_addr *a, char out[HP_ADDR_TEXT_MAX])
+hp_addr_format_host(const hp_addr *a, char out[HP_ADDR_TEXT_MAX])
 {
-    char host[INET_ADDRSTRLEN];
     switch (a->u.sa.sa_family) {
     case AF_INET:
-        inet_ntop(AF_INET, &a->u.in.sin_addr, host, sizeof host);
-        snprintf(out, HP_ADDR_TEXT_MAX, "%s:%u", host, ntohs(a->u.in.sin_port));
+        inet_ntop(AF_INET, &a->u.in.sin_addr, out, HP_ADDR_TEXT_MAX);
         break;
     case AF_INET6:
-        format_in6(&a->u.in6, out);
+        format_in6_host(&a->u.in6, out);
         break;
     case AF_UNIX:
         format_un(a, out);
@@ -71,6 +68,22 @@ hp_addr_format(const hp_addr *a, char out[HP_ADDR_TEXT_MAX])
         snprintf(out, HP_ADDR_TEXT_MAX, "(address family %d)",
                  a->u.sa.sa_family);
     }
+}
+
+void
+hp_addr_format(const hp_addr *a, char out[HP_ADDR_TEXT_MAX])
+{
+    char host[HP_ADDR_TEXT_MAX];
+    int family = a->u.sa.sa_family;
+    hp_addr_format_host(a, host);
+    if (family == AF_INET)
+        snprintf(out, HP_ADDR_TEXT_MAX, "%.100s:%u", host,
+                 ntohs(a->u.in.sin_port));
+    else if (family == AF_INET6)
+        snprintf(out, HP_ADDR_TEXT_MAX, "[%.100s]:%u", host,
+                 ntohs(a->u.in6.sin6_port));
+    else
+        memcpy(out, host, sizeof host);
 }
 
 /* The number of an interface given by name or digits; 0: there is none. */

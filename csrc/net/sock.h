@@ -27,6 +27,8 @@ enum {
 
 /* "127.0.0.1:80", "[::1]:80", "unix:/path". Always NUL-terminated. */
 void hp_addr_format(const hp_addr *a, char out[HP_ADDR_TEXT_MAX]);
+/* The same without port and brackets: "127.0.0.1", "::1". */
+void hp_addr_format_host(const hp_addr *a, char out[HP_ADDR_TEXT_MAX]);
 
 /* An IP literal (v6 without brackets, zone as name or number) with port 0.
  * 1: *out is set. 0: `text` is no literal. -1: it is one, but its zone names

@@ -175,6 +175,7 @@ void
 hp_pool_fork_prepare(hp_pool *p)
 {
     hp_lock(&p->mu);
+    hp_lock(&p->events.mu);
 }
 
 /* To call it here would start a thread before fork() returns. */
@@ -203,6 +204,7 @@ hp_pool_fork_parent(hp_pool *p)
     p->keeper_lost = chores || p->now.idle > 0;
     if (chores)
         wake_one_waiter(p);
+    hp_unlock(&p->events.mu);
     hp_pool_unlock(p);
 }
 
@@ -238,6 +240,8 @@ void
 hp_pool_fork_child(hp_pool *p)
 {
     hp_mutex_init(&p->mu);
+    hp_mutex_init(&p->events.mu);
+    hp_events_abandon(&p->events); /* the parent tells of them */
     abandon_conns(p);
     forget_hosts(p);
     hp_stash_fork_child(p);

@@ -1,6 +1,7 @@
 /* dialing: the way of a new connection: own dials of wants, and dials whose
  * want was served or gave up (orphans). */
 #include <assert.h>
+#include <string.h>
 
 #include "base/map.h"
 #include "base/mem.h"
@@ -36,10 +37,12 @@ int
 hp_pool_new_conn(hp_pool *p, hp_want *w, hp_ns connect_timeout,
                  hp_ns tls_timeout, hp_pconn **out)
 {
-    hp_pconn *c = hp_calloc(sizeof *c);
+    hp_span address = hp_key_address(w->key->text);
+    hp_pconn *c = hp_calloc(sizeof *c + address.len + 1);
     *out = NULL;
     if (c == NULL)
         return -1;
+    memcpy(c->address, address.ptr, address.len);
     hp_lock(&p->mu);
     if (w->handed) {
         *out = w->handed;
@@ -52,6 +55,8 @@ hp_pool_new_conn(hp_pool *p, hp_want *w, hp_ns connect_timeout,
         begin_dial(p, w->host, c, connect_timeout, tls_timeout);
         *out = c;
     }
+    if (*out)
+        hp_pconn_tell_want(p, *out, w);
     hp_pool_unlock(p);
     if (*out != c)
         hp_free(c);
@@ -298,6 +303,7 @@ orphan_locked(hp_pool *p, hp_pconn *dial, bool keeper, hp_trash *t)
         hp_dial_pass_on(p, dial, t);
         return;
     }
+    hp_pconn_tell_pool(p, dial);
     hp_list_push_back(&p->chores, &dial->chore_node);
     hp_list_push_back(&h->orphans, &dial->orphan_node);
     h->n_orphans++;

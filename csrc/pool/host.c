@@ -231,6 +231,8 @@ hp_trash_empty(hp_pool *p, hp_trash *t)
         hp_pconn *c = t->conns;
         t->conns = c->trash_next;
         hp_keeper_unwatch(c);
+        hp_conn_close(&c->net, true);
+        hp_pconn_tell_closed(c);
         hp_pconn_free(c);
     }
     while (t->hosts) {

@@ -56,6 +56,7 @@ struct hp_pool {
     /* fixed */
     hp_limits limits;
     hp_dial_options *dial_options; /* ours */
+    hp_events events;              /* has its own lock */
     /* under mu */
     hp_mutex mu;
     hp_map hosts;
@@ -113,6 +114,23 @@ typedef struct hp_trash {
 } hp_trash;
 
 void hp_trash_empty(hp_pool *p, hp_trash *t); /* not under the lock */
+
+/* Room for the text of an address, for those who need a copy. */
+enum {
+    HP_ADDRESS_MAX = 300
+};
+
+/* trace.c: whom the connection's doings are told: the want that has it, or the
+ * pool's listeners. The owner's, as net is. */
+void hp_pconn_tell_want(hp_pool *p, hp_pconn *c, const hp_want *w);
+void hp_pconn_tell_pool(hp_pool *p, hp_pconn *c);
+/* Closed, and about to be freed. */
+void hp_pconn_tell_closed(const hp_pconn *c);
+/* The release path has run: what it was asked for, and what came of it. Tells
+ * nothing of a connection that was never eligible (Go contract section 10). */
+void hp_trace_put(const hp_trace *t, uint64_t conn, hp_close_reason asked,
+                  hp_close_reason outcome);
+void hp_trace_drain_end(const hp_trace *t, uint64_t conn, hp_close_reason why);
 
 /* ---- all below: pool lock held ---- */
 

@@ -3,6 +3,7 @@
  * keeper's thread. */
 #include <assert.h>
 #include <poll.h>
+#include <stdio.h>
 
 #include "base/mem.h"
 #include "pool/host.h"
@@ -297,10 +298,33 @@ end_orphan(hp_pool *p, hp_pconn *c)
 
 /* ---- a round ---- */
 
+/* A drained connection is somebody else's, or gone, before the last of it can
+ * be told. */
+typedef struct drained {
+    hp_trace trace;
+    uint64_t conn; /* 0: it was no drain */
+    char host[HP_ADDRESS_MAX];
+} drained;
+
+static void
+remember(drained *d, const hp_pconn *c)
+{
+    snprintf(d->host, sizeof d->host, "%s", c->address);
+    d->conn = c->net.id;
+    d->trace = c->net.trace;
+    d->trace.host = hp_span_cstr(d->host);
+}
+
 static void
 end_chore(hp_pool *p, hp_pconn *c, chore_result r, hp_close_reason why)
 {
     hp_trash t = {0};
+    drained d;
+    d.conn = 0;
+    if (c->drain) {
+        remember(&d, c);
+        hp_trace_drain_end(&d.trace, d.conn, r == CHORE_DONE ? HP_KEEP : why);
+    }
     hp_lock(&p->mu);
     hp_list_remove(&c->chore_node);
     c->at_work = false;
@@ -309,10 +333,12 @@ end_chore(hp_pool *p, hp_pconn *c, chore_result r, hp_close_reason why)
     else
         end_orphan(p, c);
     if (r == CHORE_DONE)
-        hp_pconn_offer(p, c, hp_clock_idle(), &t);
+        why = hp_pconn_offer(p, c, hp_clock_idle(), &t);
     else
         hp_pconn_discard(p, c, why, &t);
     hp_pool_unlock(p);
+    if (d.conn && r == CHORE_DONE)
+        hp_trace_put(&d.trace, d.conn, HP_KEEP, why);
     t.call_keeper = false; /* it is here */
     hp_trash_empty(p, &t);
 }

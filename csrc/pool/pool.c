@@ -27,6 +27,7 @@ hp_pool_new(const hp_limits *limits, const hp_dial_options *dial_options)
     atomic_init(&p->refs, 1);
     p->limits = *limits;
     hp_mutex_init(&p->mu);
+    hp_events_init(&p->events, false);
     hp_map_init(&p->hosts);
     hp_map_init(&p->armed);
     hp_map_init(&p->stashes);
@@ -69,6 +70,7 @@ hp_pool_unref(hp_pool *p)
     hp_map_free(&p->stashes);
     hp_map_free(&p->armed);
     hp_mutex_destroy(&p->mu);
+    hp_events_destroy(&p->events);
     hp_dial_options_free(p->dial_options);
     hp_free(p);
 }
@@ -118,6 +120,7 @@ hp_pconn_drop(hp_pool *p, hp_pconn *c, hp_close_reason why, hp_trash *t)
 {
     hp_pconn_forget(p, c);
     c->host->count.closes[why]++;
+    c->closed_for = why;
     c->trash_next = t->conns;
     t->conns = c;
 }
@@ -149,6 +152,8 @@ lease(hp_want *w)
 {
     assert(w->state == HP_WANT_SERVED);
     w->state = HP_WANT_LEASED;
+    if (w->trace)
+        w->conn->net.trace = *w->trace;
     w->conn->requests++;
     if (w->conn->reused)
         w->host->count.reuses++;

@@ -31,6 +31,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "base/events.h"
 #include "base/list.h"
 #include "base/lock.h"
 #include "base/reason.h"
@@ -74,6 +75,8 @@ struct hp_pconn {
     struct hp_drain *drain;
     struct hp_armed *armed_entry;
     hp_pconn *trash_next;
+    hp_close_reason closed_for; /* in the trash */
+    char address[];             /* "example.com:80"; outlives the host */
 };
 
 typedef enum hp_want_state {
@@ -101,6 +104,8 @@ typedef struct hp_want {
     hp_span site;         /* hp_request.site, borrowed */
     bool whole;           /* hp_request.whole */
     hp_interest *interest;
+    const hp_trace *trace;  /* told what its connections do, dials included;
+                               NULL: the pool's listeners are. Zeroed: nobody */
     hp_waker *waker;        /* borrowed; woken on every change others make */
     _Atomic int holding;    /* hp_holding */
     hp_want_state acquired; /* what the last acquire made of it: `state` itself
@@ -111,6 +116,8 @@ typedef struct hp_want {
     uint64_t seq;       /* arrival */
     bool keeps_place;   /* NEW: acquires with the seq it has */
     hp_ns queued_at;    /* hp_clock_now() */
+    int64_t position;   /* QUEUED: then, in the line it stood in; 1 is next */
+    int64_t waiting;    /* QUEUED: then, in the whole pool, itself included */
     hp_ns leased_at;    /* hp_clock_now(): when the connection was given */
     hp_node wait_node;  /* host->waiters: QUEUED, DIALING and LISTENING;
                            host->leased: SERVED and LEASED */
@@ -234,6 +241,13 @@ void hp_pconn_free(hp_pconn *c);
 /* The pool-timeout text: limits hit, counts, longest holder. */
 void hp_pool_describe_wait(hp_pool *p, const hp_want *w, hp_ns waited,
                            hp_err *err);
+
+/* ---- trace -------------------------------------------------------------- */
+
+/* What happens to connections that no traced want has: closes, drains,
+ * orphaned dials. Off until switched on. */
+void hp_pool_trace(hp_pool *p, bool on);
+hp_events *hp_pool_events(hp_pool *p);
 
 /* ---- counting ---------------------------------------------------------- */
 

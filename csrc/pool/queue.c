@@ -59,6 +59,8 @@ hp_want_enqueue(hp_pool *p, hp_want *w)
     h->count.host_waits += !host_has_room(p, h);
     h->now.waiting++;
     p->now.waiting++;
+    w->position = host_has_room(p, h) ? p->now.waiting : h->now.waiting;
+    w->waiting = p->now.waiting;
     if (h->now.waiting > h->peak.waiting)
         h->peak.waiting = h->now.waiting;
     if (p->now.waiting > p->peak.waiting)
@@ -194,6 +196,7 @@ hp_want_hand(hp_pool *p, hp_want *w, hp_pconn *dial, hp_trash *t)
     leave_slot_queue(p, w);
     w->state = HP_WANT_DIALING;
     w->handed = dial;
+    hp_pconn_tell_pool(p, dial); /* until it is given out */
     hp_trash_wake(t, w->waker);
 }
 
@@ -214,6 +217,7 @@ hp_want_serve(hp_pool *p, hp_want *w, hp_pconn *c, hp_trash *t)
     assert(w->state == HP_WANT_QUEUED || w->state == HP_WANT_DIALING ||
            w->state == HP_WANT_LISTENING); /* I9 */
     hp_want_unlink(p, w, t);
+    hp_pconn_tell_pool(p, c); /* until the want is leased */
     hp_want_give(w, c);
     hp_room_enter(p, c, HP_ROOM_LEASED);
     hp_trash_wake(t, w->waker);

@@ -61,6 +61,7 @@ go_idle(hp_pool *p, hp_pconn *c, hp_ns idle_since, hp_trash *t)
 {
     hp_host *h = c->host;
     c->idle_since = idle_since;
+    hp_pconn_tell_pool(p, c);
     hp_room_enter(p, c, HP_ROOM_IDLE);
     insert_by_idle_since(&h->idle, &c->idle_node, offsetof(hp_pconn, idle_node),
                          idle_since);
@@ -139,6 +140,8 @@ hp_lease_end(hp_want *w, hp_close_reason why)
     w->keeps_place = was_dead(why);
     if (why == HP_CLOSE_SERVER_CLOSED_IDLE && w->was_idle)
         hp_count_stale(n, w->idle_time);
+    if (w->keeps_place)
+        c->requests--;
     hp_list_remove(&w->wait_node);
     hp_want_reset(w);
     return c;
@@ -151,13 +154,17 @@ hp_pool_put(hp_pool *p, hp_want *w, hp_close_reason verdict)
     hp_ns idle_now = hp_clock_idle();
     hp_lock(&p->mu);
     hp_pconn *c = hp_lease_end(w, verdict);
+    uint64_t id = c->net.id;
+    hp_close_reason outcome = verdict;
     if (verdict == HP_KEEP)
-        verdict = hp_pconn_offer(p, c, idle_now, &t);
+        outcome = hp_pconn_offer(p, c, idle_now, &t);
     else
         hp_pconn_discard(p, c, verdict, &t);
     hp_pool_unlock(p);
+    if (w->trace)
+        hp_trace_put(w->trace, id, verdict, outcome);
     hp_trash_empty(p, &t);
-    return verdict;
+    return outcome;
 }
 
 enum {
@@ -190,6 +197,7 @@ begin_drain(hp_pool *p, hp_pconn *c, hp_drain *d, hp_body *body, hp_trash *t)
     d->deadline = hp_deadline_after(now, p->limits.drain_timeout);
     c->drain = d;
     p->n_drains++;
+    hp_pconn_tell_pool(p, c);
     hp_room_enter(p, c, HP_ROOM_DRAINING);
     hp_list_push_back(&p->chores, &c->chore_node);
     p->keep_at = now;
@@ -206,11 +214,17 @@ hp_pool_put_undrained(hp_pool *p, hp_want *w, hp_body *body)
     hp_lock(&p->mu);
     hp_close_reason why = d ? may_drain(p, body) : HP_CLOSE_BODY_UNREAD;
     hp_pconn *c = hp_lease_end(w, why);
+    uint64_t id = c->net.id;
+    hp_ns at = hp_clock_now(); /* the drain may be over before we tell of it */
+    int64_t left = body->left;
     if (why == HP_KEEP)
         begin_drain(p, c, d, body, &t);
     else
         hp_pconn_discard(p, c, why, &t);
     hp_pool_unlock(p);
+    if (w->trace && why == HP_KEEP)
+        HP_TELL(w->trace, .kind = HP_EVENT_DRAIN_START, .at = at, .conn = id,
+                .n = {left});
     hp_trash_empty(p, &t);
     if (why != HP_KEEP)
         hp_free(d);
@@ -226,12 +240,15 @@ hp_pool_detach(hp_pool *p, hp_want *w)
     hp_host *h = c->host;
     hp_pconn_forget(p, c);
     h->count.closes[HP_CLOSE_UPGRADED]++;
+    c->closed_for = HP_CLOSE_UPGRADED;
     c->host = NULL;
     c->net.spec = NULL;
     hp_grant_slots(p, h, &t);
     hp_host_maybe_gone(p, h, &t);
     hp_pool_unlock(p);
     hp_keeper_unwatch(c);
+    hp_pconn_tell_closed(c);
+    c->net.trace = (hp_trace){NULL}; /* from now on it is the caller's */
     hp_trash_empty(p, &t);
     return c;
 }

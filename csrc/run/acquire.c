@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "run/exchange.h"
+#include "run/trace.h"
 
 /* Go contract 3.2, surpassed: a request whose dial failed waits this long at
  * most for a connection of its host that others use. */
@@ -19,6 +20,8 @@ begin_attempt(hp_exchange *ex)
     ex->head_at = ex->seen = 0;
     ex->interims = 0;
     hp_ex_note_conn(ex);
+    if (ex->trace)
+        hp_tell_got_conn(ex);
     atomic_store_explicit(&ex->want.holding, HP_HOLDING_SENDING,
                           memory_order_relaxed);
     hp_send_reset(ex);
@@ -54,6 +57,8 @@ begin_queueing(hp_exchange *ex)
         ex->phase_deadline =
             hp_deadline_after(ex->timings.queued, ex->timeouts.pool);
     }
+    if (ex->trace)
+        hp_tell_queue_entered(ex);
     return HP_GO_ON;
 }
 
@@ -76,6 +81,8 @@ use_if_alive(hp_exchange *ex)
 hp_go
 hp_ex_state_acquire(hp_exchange *ex)
 {
+    if (ex->trace)
+        hp_tell_get_conn(ex);
     if (hp_pool_acquire(ex->pool, &ex->want, &ex->err) != 0)
         return hp_ex_failed(ex);
     switch (ex->want.acquired) {
@@ -100,8 +107,12 @@ hp_ex_state_queued(hp_exchange *ex, hp_wait *w)
 {
     switch (hp_pool_look(ex->pool, &ex->want)) {
     case HP_WANT_LEASED:
+        if (ex->trace)
+            hp_tell_queue_left(ex, "connection");
         return use_if_alive(ex);
     case HP_WANT_DIALING:
+        if (ex->trace)
+            hp_tell_queue_left(ex, "slot");
         ex->state = HP_EX_CONNECT;
         return HP_GO_ON;
     case HP_WANT_REFUSED:
@@ -177,8 +188,7 @@ dial_failed(hp_exchange *ex)
     case HP_WANT_LISTENING:
         return linger(ex);
     default:
-        ex->state = HP_EX_FAILED;
-        return HP_GO_ERROR;
+        return hp_ex_over(ex, HP_EX_FAILED);
     }
 }
 
@@ -188,8 +198,7 @@ linger_over(hp_exchange *ex)
 {
     ex->err = ex->dial_err;
     hp_pool_cancel(ex->pool, &ex->want, NULL);
-    ex->state = HP_EX_FAILED;
-    return HP_GO_ERROR;
+    return hp_ex_over(ex, HP_EX_FAILED);
 }
 
 hp_go

@@ -7,6 +7,7 @@
 #include "base/waker.h"
 #include "run/drive.h"
 #include "run/exchange.h"
+#include "run/trace.h"
 
 #define SLICE (50 * HP_NS_PER_MS)
 
@@ -124,7 +125,8 @@ leave(visit *v)
     if (ex->generation != hp_fork_generation())
         return; /* on_interrupt forked and this is the child */
     hp_interest_leave(&ex->interest);
-    ex->want.waker = NULL;
+    if (ex->state < HP_EX_QUEUED || ex->state > HP_EX_LINGER)
+        ex->want.waker = NULL; /* else others may look at it */
     hp_inside_leave();
     hp_ex_release(ex);
 }
@@ -149,12 +151,18 @@ woken(visit *v, hp_woke how)
     return hp_ex_failed(ex);
 }
 
+static hp_go
+wait_untold(visit *v)
+{
+    return woken(v, hp_drive_wait(v->driver, v->waker, &v->wait, &v->readable,
+                                  &v->look_at));
+}
+
 /* GO_ON: step again. Anything else ends the drive. */
 static hp_go
 wait_for(visit *v)
 {
-    return woken(v, hp_drive_wait(v->driver, v->waker, &v->wait, &v->readable,
-                                  &v->look_at));
+    return hp_ex_has_news(v->ex) ? HP_GO_EVENTS : wait_untold(v);
 }
 
 static hp_drive
@@ -167,6 +175,8 @@ outcome(visit *v, hp_go go, hp_err *err)
         return HP_DRIVE_REWIND;
     case HP_GO_DIAL:
         return HP_DRIVE_DIAL;
+    case HP_GO_EVENTS:
+        return HP_DRIVE_EVENTS;
     case HP_GO_ERROR:
         *err = v->ex->err;
         return HP_DRIVE_ERROR;
@@ -182,7 +192,8 @@ outcome(visit *v, hp_go go, hp_err *err)
 static bool
 answer_is_near(const hp_exchange *ex)
 {
-    return ex->state == HP_EX_HEAD && ex->conn_facts.reused && !ex->send.failed;
+    return ex->state == HP_EX_HEAD && ex->conn_facts.reused &&
+           !ex->send.failed && ex->trace == NULL;
 }
 
 hp_drive
@@ -235,7 +246,7 @@ settle_grace(visit *v, bool have_bytes)
         hp_waker_clear(v->waker, v->readable);
         go = hp_ex_step_grace(v->ex, &v->wait);
         if (go == HP_GO_WAIT)
-            go = wait_for(v);
+            go = wait_untold(v); /* not for long */
         if (go == HP_GO_PIECE && !have_bytes)
             break;
         if (go == HP_GO_PIECE)

@@ -10,6 +10,7 @@
 
 #include "base/fork.h"
 #include "base/mem.h"
+#include "run/trace.h"
 #include "wire/url.h"
 
 enum {
@@ -157,7 +158,8 @@ hp_exchange_new(hp_transport *t, const hp_request *request, hp_err *err)
     }
     init(ex, t, request);
     if (prepare(ex, request, err) != 0 ||
-        copy_site(ex, request->site, err) != 0) {
+        copy_site(ex, request->site, err) != 0 ||
+        hp_ex_trace_begin(ex, request, err) != 0) {
         hp_exchange_free(ex);
         return NULL;
     }
@@ -177,6 +179,7 @@ hp_exchange_free(hp_exchange *ex)
     if (ex->upgraded) /* the child of a fork does not close */
         hp_ex_drop_upgraded(ex->upgraded, ex->generation);
     hp_cancel_detach(ex);
+    hp_ex_trace_end(ex);
     if (ex->generation == hp_fork_generation())
         hp_interest_destroy(&ex->interest); /* else perhaps held for ever */
     hp_prepared_unref(ex->prepared);
@@ -264,6 +267,8 @@ hp_ex_failed(hp_exchange *ex)
     if (ex->err.phase == HP_PHASE_NONE)
         ex->err.phase = hp_ex_phase(ex);
     hp_ex_tally_timeout(ex);
+    if (ex->trace)
+        hp_tell_failing(ex);
     if (hp_ex_is_leased(ex)) {
         hp_ex_give_back(ex, close_reason(ex->err.code));
     } else {
@@ -271,9 +276,17 @@ hp_ex_failed(hp_exchange *ex)
         ex->dial = NULL;
         hp_pool_cancel(ex->pool, &ex->want, dial);
     }
-    ex->state = HP_EX_FAILED;
+    return hp_ex_over(ex, HP_EX_FAILED);
+}
+
+hp_go
+hp_ex_over(hp_exchange *ex, hp_ex_state end)
+{
+    ex->state = end;
+    if (ex->trace)
+        hp_tell_done(ex);
     assert_state(ex);
-    return HP_GO_ERROR;
+    return end == HP_EX_FAILED ? HP_GO_ERROR : HP_GO_ON;
 }
 
 hp_go

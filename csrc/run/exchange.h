@@ -85,8 +85,9 @@ typedef enum hp_go {
     HP_GO_WAIT,  /* the wait says for what */
     HP_GO_PIECE, /* the next piece of a produced body */
     HP_GO_REWIND,
-    HP_GO_DIAL, /* the socket of a custom dial */
-    HP_GO_ERROR /* ex->err */
+    HP_GO_DIAL,   /* the socket of a custom dial */
+    HP_GO_EVENTS, /* somebody is to be told before there is a wait */
+    HP_GO_ERROR   /* ex->err */
 } hp_go;
 
 /* The request on its way out: a frame of up to four parts at a time. */
@@ -169,6 +170,7 @@ struct hp_exchange {
     /* what users see */
     hp_err err; /* sticky */
     hp_timings timings;
+    struct hp_ex_trace *trace; /* NULL: nobody listens */
     hp_conn_facts conn_facts;
     char remote[HP_ADDR_TEXT_MAX], local[HP_ADDR_TEXT_MAX];
     char tls_cipher[64];
@@ -202,7 +204,9 @@ void hp_ex_drive_ends(hp_exchange *ex);
 /* exchange.c */
 hp_go hp_ex_fail(hp_exchange *ex, hp_errc code, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
-hp_go hp_ex_failed(hp_exchange *ex);         /* ex->err is set: clean up */
+hp_go hp_ex_failed(hp_exchange *ex); /* ex->err is set: clean up */
+/* To DONE (GO_ON) or FAILED (GO_ERROR), with nothing of the pool left. */
+hp_go hp_ex_over(hp_exchange *ex, hp_ex_state end);
 bool hp_ex_is_leased(const hp_exchange *ex); /* has a connection in use */
 hp_stream *hp_ex_stream(const hp_exchange *ex);
 /* WANT_READ or WANT_WRITE to the wait. */

@@ -5,6 +5,7 @@
 
 #include "base/fork.h"
 #include "run/exchange.h"
+#include "run/trace.h"
 
 /* Go contract 4.2: the upload gets this long after the response's end. */
 #define UPLOAD_GRACE (50 * HP_NS_PER_MS)
@@ -47,10 +48,20 @@ note_keep_alive(hp_exchange *ex)
             timeout - hp_ns_min(timeout / 5, HP_NS_PER_S);
 }
 
+/* For the trace, if the request did not go out whole. */
+static const char *
+unsent_because(const hp_exchange *ex)
+{
+    return ex->err.code ? ex->err.text
+                        : "the response ended before the request was sent";
+}
+
 void
 hp_ex_give_back(hp_exchange *ex, hp_close_reason why)
 {
     note_keep_alive(ex);
+    if (ex->trace)
+        hp_tell_wrote_request(ex, unsent_because(ex));
     ex->conn_facts.release = hp_pool_put(ex->pool, &ex->want, why);
     ex->conn_facts.released = true;
 }
@@ -68,15 +79,14 @@ hp_ex_message_ended(hp_exchange *ex)
         return HP_GO_ON;
     }
     hp_ex_give_back(ex, verdict(ex));
-    ex->state = HP_EX_DONE;
-    return HP_GO_ON;
+    return hp_ex_over(ex, HP_EX_DONE);
 }
 
 void
 hp_ex_give_up_upload(hp_exchange *ex)
 {
     hp_ex_give_back(ex, verdict(ex));
-    ex->state = HP_EX_DONE;
+    hp_ex_over(ex, HP_EX_DONE);
 }
 
 static hp_go
@@ -149,6 +159,8 @@ hp_ex_close_early(hp_exchange *ex)
         return;
     }
     note_keep_alive(ex);
+    if (ex->trace)
+        hp_tell_wrote_request(ex, unsent_because(ex));
     ex->conn_facts.release =
         hp_pool_put_undrained(ex->pool, &ex->want, &ex->body);
     ex->conn_facts.released = true;
@@ -163,11 +175,11 @@ close_idle_exchange(hp_exchange *ex)
         break;
     case HP_EX_BODY:
         hp_ex_close_early(ex);
-        ex->state = HP_EX_DONE;
+        hp_ex_over(ex, HP_EX_DONE);
         break;
     case HP_EX_GRACE:
         hp_ex_give_back(ex, HP_CLOSE_UPLOAD_UNFINISHED);
-        ex->state = HP_EX_DONE;
+        hp_ex_over(ex, HP_EX_DONE);
         break;
     default:
         hp_ex_fail(ex, HP_E_CLOSED, "the response was closed");

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "run/exchange.h"
+#include "run/trace.h"
 
 enum {
     MAX_INTERIMS = 100,
@@ -93,8 +94,7 @@ begin_tunnel(hp_exchange *ex)
     ex->conn_facts.released = true;
     ex->conn_facts.release = HP_CLOSE_UPGRADED;
     ex->timings.ended = ex->timings.head;
-    ex->state = HP_EX_DONE;
-    return HP_GO_ON;
+    return hp_ex_over(ex, HP_EX_DONE);
 }
 
 static hp_go
@@ -123,6 +123,8 @@ settle_continue(hp_exchange *ex)
     if (ex->framing.verdict != HP_KEEP) {
         s->continue_skipped = true;
         s->finished = true;
+        if (ex->trace)
+            hp_tell_wrote_request(ex, NULL);
     }
 }
 
@@ -131,6 +133,8 @@ head_complete(hp_exchange *ex, size_t n)
 {
     ex->timings.head = hp_clock_now();
     ex->head_ok = true;
+    if (ex->trace)
+        hp_tell_response(ex);
     ex->in.pos = ex->early_end = ex->head_at + n;
     if (hp_framing_decide(&ex->head, &ex->facts, &ex->framing, &ex->err) != 0)
         return hp_ex_failed(ex);
@@ -151,9 +155,21 @@ head_complete(hp_exchange *ex, size_t n)
 
 /* ---- interim heads ---- */
 
+/* One that somebody was told of counts for no limit of size any more (Go
+ * contract 1.1). */
+static void
+forget_interim(hp_exchange *ex)
+{
+    ex->in.len -= ex->head_at;
+    memmove(ex->in.ptr, ex->in.ptr + ex->head_at, ex->in.len);
+    ex->head_at = 0;
+}
+
 static hp_go
 pass_over(hp_exchange *ex, size_t n)
 {
+    if (ex->trace)
+        hp_tell_interim(ex);
     if (++ex->interims > MAX_INTERIMS)
         return hp_ex_fail(ex, HP_E_REMOTE_PROTOCOL,
                           "more than %d interim (1xx) responses", MAX_INTERIMS);
@@ -161,6 +177,8 @@ pass_over(hp_exchange *ex, size_t n)
         ex->send.awaiting_continue = false;
     ex->head_at += n;
     ex->seen = 0;
+    if (ex->trace)
+        forget_interim(ex);
     return HP_GO_ON;
 }
 
@@ -216,6 +234,15 @@ receive(hp_exchange *ex, hp_err *err, size_t *room)
     return s->ops->read(s, ex->in.ptr + ex->in.len, *room, err);
 }
 
+static void
+first_byte(hp_exchange *ex)
+{
+    ex->timings.first_byte = ex->silence_since;
+    ex->answered = true;
+    if (ex->trace)
+        hp_tell_first_byte(ex);
+}
+
 hp_go
 hp_ex_read_head(hp_exchange *ex, hp_wait *w)
 {
@@ -231,8 +258,7 @@ hp_ex_read_head(hp_exchange *ex, hp_wait *w)
             return hp_ex_lost(ex, n, &err);
         ex->silence_since = hp_clock_now();
         if (!ex->answered)
-            ex->timings.first_byte = ex->silence_since;
-        ex->answered = true;
+            first_byte(ex);
         ex->in.len += (size_t)n;
         hp_go go = parse(ex);
         if (go != HP_GO_WAIT)
@@ -298,6 +324,8 @@ replay(hp_exchange *ex, hp_replay_reason why)
     hp_pool_tally_replay(ex->pool, &ex->want, why);
     ex->conn_facts.attempts++;
     hp_ex_give_back(ex, HP_CLOSE_SERVER_CLOSED_IDLE);
+    if (ex->trace)
+        hp_tell_retry(ex, why);
     bool rewind = ex->source.kind == HP_SOURCE_PRODUCED && ex->send.asked;
     ex->state = rewind ? HP_EX_REWIND : HP_EX_ACQUIRE;
     return HP_GO_ON;

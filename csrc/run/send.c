@@ -15,6 +15,7 @@
 
 #include "base/fork.h"
 #include "run/exchange.h"
+#include "run/trace.h"
 
 static size_t
 frame_size(const hp_send *s)
@@ -89,11 +90,15 @@ send_frame(hp_exchange *ex, ssize_t *want, hp_ns now)
         if (n <= 0) {
             s->failed = true;
             s->failed_errno = err.sys_errno;
+            if (ex->trace)
+                hp_tell_wrote_request(ex, err.text);
             return HP_SENT_FAILED;
         }
         s->frame_sent += (size_t)n;
         s->written += (uint64_t)n;
         s->progress_at = now;
+        if (ex->trace)
+            hp_tell_progress(ex);
     }
     empty_frame(s);
     return HP_SENT_ALL;
@@ -124,6 +129,8 @@ next_frame(hp_exchange *ex, hp_ns now)
         break;
     }
     s->finished = true;
+    if (ex->trace)
+        hp_tell_wrote_request(ex, NULL);
     return HP_SENT_ALL;
 }
 
@@ -197,9 +204,12 @@ upload_blocked(hp_exchange *ex, hp_wait *w, ssize_t want, hp_ns now)
 static hp_go
 upload_held(hp_exchange *ex, hp_wait *w, hp_ns now)
 {
-    if (ex->phase_deadline == HP_NEVER)
+    if (ex->phase_deadline == HP_NEVER) {
         ex->phase_deadline =
             hp_deadline_after(now, ex->timeouts.expect_continue);
+        if (ex->trace)
+            hp_tell_wait_100_continue(ex);
+    }
     hp_go go = hp_ex_read_head(ex, w);
     if (go != HP_GO_WAIT)
         return go;

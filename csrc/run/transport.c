@@ -272,6 +272,18 @@ hp_transport_close_idle(hp_transport *t, hp_span host)
     return hp_pool_close_idle(t->pool, host);
 }
 
+void
+hp_transport_trace(hp_transport *t, bool on)
+{
+    hp_pool_trace(t->pool, on);
+}
+
+hp_event *
+hp_transport_take_events(hp_transport *t, uint64_t *dropped)
+{
+    return hp_events_take(hp_pool_events(t->pool), dropped);
+}
+
 hp_stats *
 hp_transport_stats(hp_transport *t)
 {

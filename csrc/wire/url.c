@@ -487,3 +487,23 @@ hp_url_parse(hp_span text, hp_url *out, char *store, hp_err *err)
     out->target = hp_span_of(at, (size_t)(put_target(at, rest) - at));
     return 0;
 }
+
+/* ---- showing ---- */
+
+int
+hp_url_public(hp_span text, hp_buf *out)
+{
+    hp_url url;
+    hp_err err = {0};
+    hp_span rest = text, authority = {0};
+    if (take_scheme(&rest, &url, &err) != 0 ||
+        take_authority(&rest, &authority, &err) != 0)
+        return 0;
+    take_userinfo(&authority);
+    rest.len = find(rest, '#');
+    rest.len = find(rest, '?');
+    if (hp_buf_add_cstr(out, url.https ? "https://" : "http://") != 0 ||
+        hp_buf_add_span(out, authority) != 0)
+        return -1;
+    return hp_buf_add_span(out, rest);
+}

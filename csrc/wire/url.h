@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/buf.h"
 #include "base/err.h"
 #include "base/span.h"
 
@@ -48,5 +49,9 @@ typedef struct hp_url {
  * Encoded: space, bytes >= 0x80 and the other bytes RFC 3986 does not allow in
  * path and query; valid %XX stay as they are, a stray % becomes %25. */
 int hp_url_parse(hp_span text, hp_url *out, char *store, hp_err *err);
+
+/* Appends what may be shown of a URL that hp_url_parse takes: all but userinfo,
+ * query and fragment. 0, or -1 as hp_buf_add. */
+int hp_url_public(hp_span text, hp_buf *out);
 
 #endif
