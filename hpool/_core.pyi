@@ -44,6 +44,8 @@ _ContentIn: TypeAlias = Buffer | str | Iterable[Buffer | str] | _SupportsRead
 # A number, (connect, read), (connect, read, write, pool), a Timeout of ours
 # or of another library, None. Left out: the client's.
 _TimeoutIn: TypeAlias = Any
+# An object with methods named as the events, or a callable (event, info).
+_TraceIn: TypeAlias = Any
 _VerifyIn: TypeAlias = bool | str | PathLike[str] | bytes | Any
 _Dial: TypeAlias = Callable[[str, int, float | None], socket]
 _ResolveIn: TypeAlias = Mapping[str, str | Iterable[str]]
@@ -82,6 +84,7 @@ class Client:
         max_header_bytes: int = 1048576,
         raise_for_status: bool = False,
         leak_warnings: bool | Literal["trace"] = True,
+        trace: _TraceIn | None = None,
         stream: bool = ...,
     ) -> None: ...
     def get(
@@ -101,6 +104,7 @@ class Client:
         cancel: CancelToken | None = None,
         idempotent: bool | None = None,
         decompress: bool | None = None,
+        trace: _TraceIn | None = None,
     ) -> Response: ...
     def options(
         self,
@@ -119,6 +123,7 @@ class Client:
         cancel: CancelToken | None = None,
         idempotent: bool | None = None,
         decompress: bool | None = None,
+        trace: _TraceIn | None = None,
     ) -> Response: ...
     def head(
         self,
@@ -137,6 +142,7 @@ class Client:
         cancel: CancelToken | None = None,
         idempotent: bool | None = None,
         decompress: bool | None = None,
+        trace: _TraceIn | None = None,
     ) -> Response: ...
     def post(
         self,
@@ -155,6 +161,7 @@ class Client:
         cancel: CancelToken | None = None,
         idempotent: bool | None = None,
         decompress: bool | None = None,
+        trace: _TraceIn | None = None,
     ) -> Response: ...
     def put(
         self,
@@ -173,6 +180,7 @@ class Client:
         cancel: CancelToken | None = None,
         idempotent: bool | None = None,
         decompress: bool | None = None,
+        trace: _TraceIn | None = None,
     ) -> Response: ...
     def patch(
         self,
@@ -191,6 +199,7 @@ class Client:
         cancel: CancelToken | None = None,
         idempotent: bool | None = None,
         decompress: bool | None = None,
+        trace: _TraceIn | None = None,
     ) -> Response: ...
     def delete(
         self,
@@ -209,6 +218,7 @@ class Client:
         cancel: CancelToken | None = None,
         idempotent: bool | None = None,
         decompress: bool | None = None,
+        trace: _TraceIn | None = None,
     ) -> Response: ...
     def request(
         self,
@@ -228,6 +238,7 @@ class Client:
         cancel: CancelToken | None = None,
         idempotent: bool | None = None,
         decompress: bool | None = None,
+        trace: _TraceIn | None = None,
     ) -> Response: ...
     def stream(
         self,
@@ -246,6 +257,7 @@ class Client:
         cancel: CancelToken | None = None,
         idempotent: bool | None = None,
         decompress: bool | None = None,
+        trace: _TraceIn | None = None,
     ) -> Response: ...
     def stats(self) -> Stats: ...
     def advise(self) -> list[Advice]: ...
@@ -276,6 +288,10 @@ class Client:
     def timeout(self) -> Timeout: ...
     @timeout.setter
     def timeout(self, value: _TimeoutIn) -> None: ...
+    @property
+    def trace(self) -> Any: ...
+    @trace.setter
+    def trace(self, value: _TraceIn | None) -> None: ...
     @property
     def base_url(self) -> str: ...
     @property
@@ -543,6 +559,7 @@ def get(
     cancel: CancelToken | None = None,
     idempotent: bool | None = None,
     decompress: bool | None = None,
+    trace: _TraceIn | None = None,
 ) -> Response: ...
 def options(
     url: str,
@@ -560,6 +577,7 @@ def options(
     cancel: CancelToken | None = None,
     idempotent: bool | None = None,
     decompress: bool | None = None,
+    trace: _TraceIn | None = None,
 ) -> Response: ...
 def head(
     url: str,
@@ -577,6 +595,7 @@ def head(
     cancel: CancelToken | None = None,
     idempotent: bool | None = None,
     decompress: bool | None = None,
+    trace: _TraceIn | None = None,
 ) -> Response: ...
 def post(
     url: str,
@@ -594,6 +613,7 @@ def post(
     cancel: CancelToken | None = None,
     idempotent: bool | None = None,
     decompress: bool | None = None,
+    trace: _TraceIn | None = None,
 ) -> Response: ...
 def put(
     url: str,
@@ -611,6 +631,7 @@ def put(
     cancel: CancelToken | None = None,
     idempotent: bool | None = None,
     decompress: bool | None = None,
+    trace: _TraceIn | None = None,
 ) -> Response: ...
 def patch(
     url: str,
@@ -628,6 +649,7 @@ def patch(
     cancel: CancelToken | None = None,
     idempotent: bool | None = None,
     decompress: bool | None = None,
+    trace: _TraceIn | None = None,
 ) -> Response: ...
 def delete(
     url: str,
@@ -645,6 +667,7 @@ def delete(
     cancel: CancelToken | None = None,
     idempotent: bool | None = None,
     decompress: bool | None = None,
+    trace: _TraceIn | None = None,
 ) -> Response: ...
 def request(
     method: str,
@@ -663,6 +686,7 @@ def request(
     cancel: CancelToken | None = None,
     idempotent: bool | None = None,
     decompress: bool | None = None,
+    trace: _TraceIn | None = None,
 ) -> Response: ...
 def configure(
     *,
@@ -689,6 +713,7 @@ def configure(
     max_header_bytes: int = 1048576,
     raise_for_status: bool = False,
     leak_warnings: bool | Literal["trace"] = True,
+    trace: _TraceIn | None = None,
     stream: bool = False,
 ) -> None: ...
 def _set_instrument(

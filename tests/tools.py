@@ -174,3 +174,33 @@ class Clogged:
             head += data
         sock.sendall(answer)
         return head
+
+
+# ---- a trace -----------------------------------------------------------------
+
+
+class Recorder:
+    """A trace= handler that keeps what it is told."""
+
+    def __init__(self):
+        self.infos = []
+
+    def __call__(self, event, info):
+        assert info["event"] == event
+        self.infos.append(info)
+
+    @property
+    def names(self):
+        return [info["event"] for info in self.infos]
+
+    def story(self, *without):
+        """The names, without wrote_header_field and those given."""
+        return [e for e in self.names if e not in ("wrote_header_field", *without)]
+
+    def all(self, event):
+        return [info for info in self.infos if info["event"] == event]
+
+    def one(self, event):
+        found = self.all(event)
+        assert len(found) == 1, f"{event} came {len(found)} times in {self.names}"
+        return found[0]

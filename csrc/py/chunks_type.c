@@ -64,7 +64,8 @@ chunks_next(PyObject *op)
 static PyObject *
 chunks_close(PyObject *op, PyObject *unused)
 {
-    hpy_response_close(((chunks *)op)->response);
+    if (hpy_response_close(((chunks *)op)->response) < 0)
+        return NULL;
     Py_RETURN_NONE;
 }
 

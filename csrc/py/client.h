@@ -22,7 +22,8 @@ typedef struct hpy_client {
     int64_t max_size, max_decoded_size;
     bool trust_env, decompress, raise_for_status, stream;
     bool leak_warnings, leak_lines; /* lines: record who made a request */
-    PyObject *settings; /* dict: what __init__ was given, for pickling */
+    PyObject *settings;  /* dict: what __init__ was given, for pickling */
+    atomic_bool telling; /* somebody tells what the pool has to tell */
     hpy_mutex lock;
     /* guarded by lock */
     hpy_defaults *defaults;

@@ -4,7 +4,8 @@
 
 #define HPY_CALL_KEYWORDS                                                      \
     "headers=None, content=None, timeout=..., stream=None, verify=None, "      \
-    "cert=None, tls=None, cancel=None, idempotent=None, decompress=None"
+    "cert=None, tls=None, cancel=None, idempotent=None, decompress=None, "     \
+    "trace=None"
 
 #define HPY_CALL_NOTES                                                         \
     "\n\nThe keywords that every verb takes:\n"                                \
@@ -23,6 +24,9 @@
     "  idempotent  whether the request may be sent again on a stale\n"         \
     "              connection; None goes by the method\n"                      \
     "  decompress  False hands the body on as it came\n"                       \
+    "  trace       who is told what happens, before the client's own: an\n"    \
+    "              object with methods named as the events it wants, or a\n"   \
+    "              callable (event, info); see docs/trace.rst\n"               \
     "\nRaises RequestException: ConnectionError, TimeoutException,\n"          \
     "ProtocolError, Cancelled, ClosedError, InvalidURL, InvalidHeader ...;\n"  \
     "TypeError for arguments of a wrong type."
@@ -60,7 +64,7 @@ static const char hpy_request_doc[] =
     "get().";
 #define HPY_STREAM_KEYWORDS                                                    \
     "headers=None, content=None, timeout=..., verify=None, cert=None, "        \
-    "tls=None, cancel=None, idempotent=None, decompress=None"
+    "tls=None, cancel=None, idempotent=None, decompress=None, trace=None"
 static const char hpy_stream_doc[] =
     "stream($self, /, method, url, *, params=None, data=None, json=None, " //
     HPY_STREAM_KEYWORDS ")\n--\n\n"
@@ -73,7 +77,7 @@ static const char hpy_stream_doc[] =
     "dns_ttl=10.0, resolve=None, local_address=None, uds=None, family=None, "  \
     "socket_options=None, dial=None, max_header_bytes=1048576, "               \
     "raise_for_status=False, "                                                 \
-    "leak_warnings=True, stream="
+    "leak_warnings=True, trace=None, stream="
 
 static const char hpy_client_doc[] =
     "Client(" HPY_CLIENT_KEYWORDS "True)\n--\n\n"
@@ -108,11 +112,15 @@ static const char hpy_client_doc[] =
     "  leak_warnings     ResourceWarning for responses that were dropped\n"
     "                    with their body unread; \"trace\" records the line\n"
     "                    that made each request, for it and for leaks()\n"
+    "  trace             who is told what happens to requests and "
+    "connections:\n"
+    "                    an object with methods named as the events it wants,\n"
+    "                    or a callable (event, info); see docs/trace.rst\n"
     "  stream            whether responses are handed out before their body\n"
     "                    is read\n"
     "\n"
-    "headers, params and timeout can be changed later; a request uses what\n"
-    "held when it started. Picklable (settings only), safe across fork.";
+    "headers, params, timeout and trace can be changed later; a request uses\n"
+    "what held when it started. Picklable (settings only), safe across fork.";
 
 static const char hpy_session_doc[] =
     "Session(" HPY_CLIENT_KEYWORDS "False)\n--\n\n"

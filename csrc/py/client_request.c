@@ -6,12 +6,13 @@
 #include "instrument.h"
 #include "leaks.h"
 #include "response.h"
+#include "trace.h"
 
 #define CALL_KEYWORDS                                                          \
     (HPY_BIT(URL) | HPY_BIT(PARAMS) | HPY_BIT(HEADERS) | HPY_BIT(DATA) |       \
      HPY_BIT(CONTENT) | HPY_BIT(JSON) | HPY_BIT(TIMEOUT) | HPY_BIT(STREAM) |   \
      HPY_BIT(VERIFY) | HPY_BIT(CERT) | HPY_BIT(TLS) | HPY_BIT(CANCEL) |        \
-     HPY_BIT(IDEMPOTENT) | HPY_BIT(DECOMPRESS))
+     HPY_BIT(IDEMPOTENT) | HPY_BIT(DECOMPRESS) | HPY_BIT(TRACE))
 
 #define URL_PARAMS 1, 2, {HPY_ARG_URL, HPY_ARG_PARAMS}, CALL_KEYWORDS
 #define URL_DATA 1, 2, {HPY_ARG_URL, HPY_ARG_DATA}, CALL_KEYWORDS
@@ -232,6 +233,9 @@ plan_and_open(hpy_response *r, PyObject *const *a, plan *p)
         plan_headers(r, a, p) < 0 || plan_limits(r, a, p) < 0)
         return -1;
     q->decode = r->decode;
+    if ((a[HPY_ARG_TRACE] != NULL || r->defaults->listeners != NULL) &&
+        hpy_trace_begin(r, a[HPY_ARG_TRACE], &q->trace) < 0)
+        return -1;
     if (is_https(q->url) &&
         hpy_client_tls(r->client, a, &p->tls, &q->tls, &q->server_name) < 0)
         return -1;
@@ -275,8 +279,11 @@ read_body(hpy_response *r)
         return 0;
     PyObject *content = hpy_response_content(r);
     hp_exchange_close(r->ex);
+    int rc = content == NULL ? -1 : 0;
+    if (hpy_response_tell(r) < 0)
+        rc = -1;
     Py_XDECREF(content);
-    return content == NULL ? -1 : 0;
+    return rc;
 }
 
 /* Raises for the status if the client is made so. */
@@ -300,6 +307,19 @@ exchange(hpy_response *r, PyObject *const *a, bool stream, PyObject **finish)
     return stream ? 0 : read_body(r);
 }
 
+/* What the pool has to tell by now is told before and after. */
+static int
+traced_exchange(hpy_response *r, PyObject *const *a, bool stream,
+                PyObject **finish)
+{
+    if (hpy_trace_client(r->client) < 0)
+        return -1;
+    int rc = exchange(r, a, stream, finish);
+    if (hpy_trace_client(r->client) == 0)
+        return rc;
+    return hpy_response_interrupted(r);
+}
+
 static PyObject *
 send_request(hpy_client *c, PyObject *method, PyObject *const *a, bool stream)
 {
@@ -307,7 +327,9 @@ send_request(hpy_client *c, PyObject *method, PyObject *const *a, bool stream)
     hpy_response *r = hpy_response_new(c, method);
     if (r == NULL)
         return NULL;
-    int rc = exchange(r, a, stream, &finish);
+    int rc = r->defaults->listeners == NULL
+                 ? exchange(r, a, stream, &finish)
+                 : traced_exchange(r, a, stream, &finish);
     if (finish != NULL)
         rc = hpy_instrument_finish(finish, r, rc);
     if (rc < 0 || check_status(r) < 0)

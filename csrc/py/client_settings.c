@@ -28,6 +28,7 @@ enum {
     RAISE_FOR_STATUS,
     LEAK_WARNINGS,
     STREAM,
+    TRACE,
     SETTING_COUNT
 };
 
@@ -56,6 +57,7 @@ static char *setting_names[] = {
     "raise_for_status",
     "leak_warnings",
     "stream",
+    "trace",
     NULL,
 };
 static_assert(sizeof(setting_names) / sizeof(*setting_names) ==
@@ -66,10 +68,11 @@ static int
 parse_settings(PyObject *args, PyObject *kwargs, PyObject **v)
 {
     return PyArg_ParseTupleAndKeywords(
-               args, kwargs, "|$OOOOOOOOOOOOOOOOOOOOOOOO:Client", setting_names,
-               &v[0], &v[1], &v[2], &v[3], &v[4], &v[5], &v[6], &v[7], &v[8],
-               &v[9], &v[10], &v[11], &v[12], &v[13], &v[14], &v[15], &v[16],
-               &v[17], &v[18], &v[19], &v[20], &v[21], &v[22], &v[23])
+               args, kwargs, "|$OOOOOOOOOOOOOOOOOOOOOOOOO:Client",
+               setting_names, &v[0], &v[1], &v[2], &v[3], &v[4], &v[5], &v[6],
+               &v[7], &v[8], &v[9], &v[10], &v[11], &v[12], &v[13], &v[14],
+               &v[15], &v[16], &v[17], &v[18], &v[19], &v[20], &v[21], &v[22],
+               &v[23], &v[24])
                ? 0
                : -1;
 }
@@ -186,7 +189,8 @@ set_defaults(hpy_client *c, PyObject **v)
     PyObject *params = own_params(v[PARAMS]);
     PyObject *timeout = v[TIMEOUT] == Py_Ellipsis ? NULL : v[TIMEOUT];
     if (headers != NULL && !(params == NULL && PyErr_Occurred()))
-        c->defaults = hpy_defaults_new(c->st, headers, params, timeout);
+        c->defaults =
+            hpy_defaults_new(c->st, headers, params, timeout, v[TRACE]);
     Py_XDECREF(headers);
     Py_XDECREF(params);
     return c->defaults == NULL ? -1 : 0;
@@ -248,6 +252,7 @@ hpy_client_init(PyObject *op, PyObject *args, PyObject *kwargs)
     if (c->settings == NULL || set_fixed(c, v) < 0 || set_defaults(c, v) < 0 ||
         make_transport(c, v) < 0)
         return -1;
+    hp_transport_trace(c->transport, c->defaults->trace != NULL);
     return 0;
 }
 
@@ -269,7 +274,8 @@ swap_defaults(hpy_client *c, hpy_defaults *before, hpy_defaults *d)
 /* Puts a snapshot in force that is like the present one but for what is given
  * (NULL: as it is). */
 static int
-change(hpy_client *c, PyObject *headers, PyObject *params, PyObject *timeout)
+change(hpy_client *c, PyObject *headers, PyObject *params, PyObject *timeout,
+       PyObject *trace)
 {
     if (hpy_client_check(c) < 0)
         return -1;
@@ -278,7 +284,8 @@ change(hpy_client *c, PyObject *headers, PyObject *params, PyObject *timeout)
         hpy_defaults *d =
             hpy_defaults_new(c->st, headers == NULL ? now->headers : headers,
                              params == NULL ? now->params : params,
-                             timeout == NULL ? now->timeout : timeout);
+                             timeout == NULL ? now->timeout : timeout,
+                             trace == NULL ? now->trace : trace);
         bool done = d == NULL || swap_defaults(c, now, d);
         hpy_defaults_unref(now);
         if (done)
@@ -298,7 +305,7 @@ refuse_delete(PyObject *value, const char *name)
 static PyObject *
 headers_changed(PyObject *op, PyObject *headers)
 {
-    if (change((hpy_client *)op, headers, NULL, NULL) < 0)
+    if (change((hpy_client *)op, headers, NULL, NULL, NULL) < 0)
         return NULL;
     Py_RETURN_NONE;
 }
@@ -340,7 +347,7 @@ set_headers(PyObject *op, PyObject *value, void *closure)
     if (refuse_delete(value, "headers") < 0)
         return -1;
     PyObject *headers = hpy_default_headers(c->st, value, c->decompress);
-    int rc = headers == NULL ? -1 : change(c, headers, NULL, NULL);
+    int rc = headers == NULL ? -1 : change(c, headers, NULL, NULL, NULL);
     Py_XDECREF(headers);
     if (rc < 0)
         return -1;
@@ -363,7 +370,7 @@ get_params(PyObject *op, void *closure)
     bool fresh = d->params == NULL;
     hpy_defaults_unref(d);
     /* Handed out and perhaps filled: it has to be the one in force. */
-    if (fresh && v != NULL && change(c, NULL, v, NULL) < 0)
+    if (fresh && v != NULL && change(c, NULL, v, NULL, NULL) < 0)
         Py_CLEAR(v);
     return v;
 }
@@ -374,7 +381,9 @@ set_params(PyObject *op, PyObject *value, void *closure)
     if (refuse_delete(value, "params") < 0)
         return -1;
     PyObject *params = own_params(value);
-    int rc = params == NULL ? -1 : change((hpy_client *)op, NULL, params, NULL);
+    int rc = params == NULL
+                 ? -1
+                 : change((hpy_client *)op, NULL, params, NULL, NULL);
     Py_XDECREF(params);
     return rc;
 }
@@ -398,7 +407,38 @@ set_timeout(PyObject *op, PyObject *value, void *closure)
 {
     if (refuse_delete(value, "timeout") < 0)
         return -1;
-    return change((hpy_client *)op, NULL, NULL, value);
+    return change((hpy_client *)op, NULL, NULL, value, NULL);
+}
+
+static PyObject *
+get_trace(PyObject *op, void *closure)
+{
+    hpy_client *c = (hpy_client *)op;
+    if (hpy_client_check(c) < 0)
+        return NULL;
+    hpy_defaults *d = hpy_client_defaults(c);
+    PyObject *v = Py_NewRef(d->trace == NULL ? Py_None : d->trace);
+    hpy_defaults_unref(d);
+    return v;
+}
+
+/* Of two who change it at once the last one's say is what the core does. */
+static void
+apply_trace(hpy_client *c)
+{
+    hpy_lock(&c->lock);
+    hp_transport_trace(c->transport, c->defaults->trace != NULL);
+    hpy_unlock(&c->lock);
+}
+
+static int
+set_trace(PyObject *op, PyObject *value, void *closure)
+{
+    if (refuse_delete(value, "trace") < 0 ||
+        change((hpy_client *)op, NULL, NULL, NULL, value) < 0)
+        return -1;
+    apply_trace((hpy_client *)op);
+    return 0;
 }
 
 /* ---- what is fixed ---- */
@@ -457,6 +497,10 @@ PyGetSetDef hpy_client_getset[] = {
      "Query parameters of every request: mapping or pairs.", NULL},
     {"timeout", get_timeout, set_timeout,
      "Timeout of requests that have none; takes what timeout= takes.", NULL},
+    {"trace", get_trace, set_trace,
+     "Who is told what happens to requests and connections, or None; takes\n"
+     "what trace= takes.",
+     NULL},
     {"base_url", get_base_url, NULL, "str: put before relative URLs.", NULL},
     {"limits", get_limits, NULL, "Limits of the pool; fixed.", NULL},
     {"closed", get_closed, NULL, "bool: whether close() was called.", NULL},
@@ -512,9 +556,12 @@ current_settings(hpy_client *c)
     hpy_defaults *d = hpy_client_defaults(c);
     PyObject *headers = portable_headers(c, d->headers);
     PyObject *out = headers == NULL ? NULL : PyDict_Copy(c->settings);
-    if (out != NULL && (put_setting(out, "headers", headers) < 0 ||
-                        put_setting(out, "params", d->params) < 0 ||
-                        put_setting(out, "timeout", d->timeout) < 0))
+    if (out != NULL &&
+        (put_setting(out, "headers", headers) < 0 ||
+         put_setting(out, "params", d->params) < 0 ||
+         put_setting(out, "timeout", d->timeout) < 0 ||
+         PyDict_SetItemString(out, "trace",
+                              d->trace == NULL ? Py_None : d->trace) < 0))
         Py_CLEAR(out);
     Py_XDECREF(headers);
     hpy_defaults_unref(d);

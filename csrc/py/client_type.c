@@ -5,6 +5,7 @@
 #include "client_doc.h"
 #include "errors.h"
 #include "leaks.h"
+#include "trace.h"
 
 static PyObject *
 client_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
@@ -96,8 +97,11 @@ static PyObject *
 client_close(PyObject *op, PyObject *unused)
 {
     hpy_client *self = (hpy_client *)op;
-    if (self->transport != NULL)
-        hp_transport_close(self->transport);
+    if (self->transport == NULL)
+        Py_RETURN_NONE;
+    hp_transport_close(self->transport);
+    if (hpy_trace_client(self) < 0)
+        return NULL;
     Py_RETURN_NONE;
 }
 
@@ -123,7 +127,7 @@ static PyObject *
 client_stats(PyObject *op, PyObject *unused)
 {
     hpy_client *self = (hpy_client *)op;
-    if (hpy_client_check(self) < 0)
+    if (hpy_client_check(self) < 0 || hpy_trace_client(self) < 0)
         return NULL;
     return hpy_stats(self->st, self->transport);
 }
@@ -201,7 +205,8 @@ client_close_idle(PyObject *op, PyObject *args, PyObject *kwargs)
                                      &host) ||
         hpy_client_check(self) < 0 || host_argument(self, host, &span) < 0)
         return NULL;
-    return PyLong_FromSize_t(hp_transport_close_idle(self->transport, span));
+    size_t closed = hp_transport_close_idle(self->transport, span);
+    return hpy_trace_client(self) < 0 ? NULL : PyLong_FromSize_t(closed);
 }
 
 static PyObject *

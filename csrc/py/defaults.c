@@ -2,6 +2,7 @@
 
 #include "args.h"
 #include "errors.h"
+#include "trace.h"
 
 static void
 point_fields(hpy_defaults *d)
@@ -53,11 +54,21 @@ set_timeout(hpy_state *st, hpy_defaults *d, PyObject *timeout)
     return hpy_arg_timeout(st, d->timeout, &d->timeouts);
 }
 
+static int
+set_trace(hpy_state *st, hpy_defaults *d, PyObject *trace)
+{
+    if (!hpy_given(trace))
+        return 0;
+    d->trace = Py_NewRef(trace);
+    d->listeners = hpy_trace_listeners(st, trace);
+    return d->listeners == NULL ? -1 : 0;
+}
+
 static atomic_uint_fast64_t last_id;
 
 hpy_defaults *
 hpy_defaults_new(hpy_state *st, PyObject *headers, PyObject *params,
-                 PyObject *timeout)
+                 PyObject *timeout, PyObject *trace)
 {
     if (check_headers(headers) < 0)
         return NULL;
@@ -73,7 +84,7 @@ hpy_defaults_new(hpy_state *st, PyObject *headers, PyObject *params,
     d->params = hpy_given(params) ? Py_NewRef(params) : NULL;
     d->n_fields = n;
     point_fields(d);
-    if (set_timeout(st, d, timeout) < 0) {
+    if (set_timeout(st, d, timeout) < 0 || set_trace(st, d, trace) < 0) {
         hpy_defaults_unref(d);
         return NULL;
     }
@@ -95,6 +106,8 @@ hpy_defaults_unref(hpy_defaults *d)
     Py_XDECREF(d->headers);
     Py_XDECREF(d->params);
     Py_XDECREF(d->timeout);
+    Py_XDECREF(d->trace);
+    Py_XDECREF(d->listeners);
     PyMem_Free(d);
 }
 
@@ -107,6 +120,8 @@ hpy_defaults_traverse(hpy_defaults *d, visitproc visit, void *arg)
         return 0;
     Py_VISIT(d->params);
     Py_VISIT(d->timeout);
+    Py_VISIT(d->trace);
+    Py_VISIT(d->listeners);
     return 0;
 }
 

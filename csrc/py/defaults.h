@@ -1,5 +1,5 @@
 /* defaults: one frozen snapshot of what may be changed on a client (headers,
- * params, timeout). A change makes a new one; a request keeps the one it
+ * params, timeout, trace). A change makes a new one; a request keeps the one it
  * started with. Reference-counted; any thread, attached. */
 #ifndef HPY_DEFAULTS_H
 #define HPY_DEFAULTS_H
@@ -13,6 +13,8 @@ typedef struct hpy_defaults {
     PyObject *params;  /* NULL: none */
     PyObject *timeout; /* config.Timeout; NULL: hp_timeouts_default */
     hp_timeouts timeouts;
+    PyObject *trace;           /* as it was given; NULL: none */
+    PyObject *listeners;       /* a tuple of the one made of it; NULL: none */
     const char *auto_encoding; /* value of the Accept-Encoding nobody chose:
                                   left out with a Range or without decoding */
     bool has_range;
@@ -20,10 +22,11 @@ typedef struct hpy_defaults {
     hp_field fields[];
 } hpy_defaults;
 
-/* `headers` as hpy_fields_tuple makes it; params and timeout may be NULL or
- * None. All get a new reference. */
+/* `headers` as hpy_fields_tuple makes it; the others may be NULL or None. All
+ * get a new reference. */
 hpy_defaults *hpy_defaults_new(hpy_state *st, PyObject *headers,
-                               PyObject *params, PyObject *timeout);
+                               PyObject *params, PyObject *timeout,
+                               PyObject *trace);
 hpy_defaults *hpy_defaults_ref(hpy_defaults *d);
 void hpy_defaults_unref(hpy_defaults *d); /* NULL is fine */
 int hpy_defaults_traverse(hpy_defaults *d, visitproc visit, void *arg);

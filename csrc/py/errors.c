@@ -167,6 +167,21 @@ hpy_raise_argument(hpy_state *st, const char *fmt, ...)
     return -1;
 }
 
+const char *
+hpy_error_name(hp_errc code)
+{
+    return class_names[code] == NULL ? "MemoryError" : class_names[code];
+}
+
+int
+hpy_report(PyObject *where)
+{
+    if (!PyErr_ExceptionMatches(PyExc_Exception))
+        return -1;
+    PyErr_WriteUnraisable(where);
+    return 0;
+}
+
 PyObject *
 hpy_raise_consumed(hpy_state *st, hpy_response *r)
 {

@@ -22,6 +22,14 @@ PyObject *hpy_raise_text(hpy_state *st, struct hpy_response *r, hp_errc code,
 int hpy_raise_argument(hpy_state *st, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 
+/* "PoolTimeout": the class that `code` is raised as; not for HP_OK. */
+const char *hpy_error_name(hp_errc code);
+
+/* For what users' code raises where it must not break a request: 0 when that
+ * was an Exception, which goes to sys.unraisablehook with `where`; else -1, and
+ * it is still set. */
+int hpy_report(PyObject *where);
+
 /* The body was read as a stream before. Always NULL. */
 PyObject *hpy_raise_consumed(hpy_state *st, struct hpy_response *r);
 

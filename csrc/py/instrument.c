@@ -21,17 +21,6 @@ hpy_instrument_set(hpy_state *st, PyObject *callable)
     return 0;
 }
 
-/* 0 when the exception was one that must not break a request, and has been
- * reported; else -1, and it is still set. */
-static int
-report(PyObject *where)
-{
-    if (!PyErr_ExceptionMatches(PyExc_Exception))
-        return -1;
-    PyErr_WriteUnraisable(where);
-    return 0;
-}
-
 /* ---- before ---- */
 
 static int
@@ -76,7 +65,7 @@ hpy_instrument_ask(hpy_response *r, PyObject **finish)
     int rc = answer == NULL ? -1 : take_answer(r, answer, finish);
     Py_XDECREF(answer);
     if (rc < 0)
-        rc = report(ask);
+        rc = hpy_report(ask);
     Py_DECREF(ask);
     return rc;
 }
@@ -106,10 +95,11 @@ drop_exception(hpy_exc e)
 
 /* `finish` was interrupted: that goes on, with how the call had ended. */
 static int
-interrupted(hpy_response *r, hpy_exc before)
+interrupted(PyObject *finish, hpy_response *r, hpy_exc before)
 {
     hpy_exc now = take_exception();
-    hpy_response_close(r);
+    if (hpy_response_close(r) < 0)
+        PyErr_WriteUnraisable(finish);
     if (before.value != NULL)
         PyException_SetContext(now.value, Py_NewRef(before.value));
     hpy_exc_put(now);
@@ -127,8 +117,8 @@ hpy_instrument_finish(PyObject *finish, hpy_response *r, int rc)
     PyObject *v = PyObject_CallFunctionObjArgs(
         finish, r->status == 0 ? Py_None : (PyObject *)r,
         error.value == NULL ? Py_None : error.value, NULL);
-    if (v == NULL && report(finish) < 0)
-        rc = interrupted(r, error);
+    if (v == NULL && hpy_report(finish) < 0)
+        rc = interrupted(finish, r, error);
     else if (rc < 0)
         hpy_exc_put(error);
     Py_XDECREF(v);

@@ -134,6 +134,15 @@ hpy_exc_drop(hpy_exc *e)
     Py_CLEAR(e->traceback);
 }
 
+/* Its class; NULL: none was set. Borrowed. */
+static inline PyTypeObject *
+hpy_exc_type(const hpy_exc *e)
+{
+    if (e->type != NULL)
+        return (PyTypeObject *)e->type;
+    return e->value == NULL ? NULL : Py_TYPE(e->value);
+}
+
 static inline void
 hpy_exc_put(hpy_exc e)
 {

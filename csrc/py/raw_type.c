@@ -113,7 +113,8 @@ raw_readinto(PyObject *op, PyObject *buffer)
 static PyObject *
 raw_close(PyObject *op, PyObject *unused)
 {
-    hpy_response_close(RESPONSE(op));
+    if (hpy_response_close(RESPONSE(op)) < 0)
+        return NULL;
     Py_RETURN_NONE;
 }
 

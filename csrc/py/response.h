@@ -30,6 +30,7 @@ typedef struct hpy_response {
     PyObject *call_headers; /* list of pairs, or NULL */
     PyObject *content_type; /* bytes: added for json= or data=, or NULL */
     hpy_body body;
+    PyObject *listeners; /* tuple; NULL: it is not traced */
     bool decode;
     /* the answer; fixed once the head is there */
     int status, minor;
@@ -90,7 +91,13 @@ PyObject *hpy_response_cached(hpy_response *r);
 /* Streamed to its end: there is nothing left for an iterator. */
 bool hpy_response_is_consumed(hpy_response *r);
 
-void hpy_response_close(hpy_response *r);
+/* For any thread. RAISES only what a listener raised. */
+int hpy_response_close(hpy_response *r);
+
+/* Ways to end it with an exception; always -1. A drive or a producer has
+ * failed, perhaps with an exception of its own; a listener has raised. */
+int hpy_response_failed(hpy_response *r, const hp_err *err);
+int hpy_response_interrupted(hpy_response *r);
 
 /* ---- facts (response_info.c); new references, raise ---- */
 

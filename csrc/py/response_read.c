@@ -3,6 +3,7 @@
 
 #include "errors.h"
 #include "gil.h"
+#include "trace.h"
 
 enum {
     FIRST_UNKNOWN = 16 * 1024, /* first block of a body of any length */
@@ -44,12 +45,32 @@ check_open(hpy_response *r)
     return -1;
 }
 
-void
+int
 hpy_response_close(hpy_response *r)
 {
     atomic_store(&r->closed, true);
-    if (r->ex != NULL)
-        hp_exchange_close(r->ex);
+    if (r->ex == NULL)
+        return 0;
+    hp_exchange_close(r->ex);
+    return hpy_response_tell(r);
+}
+
+int
+hpy_response_failed(hpy_response *r, const hp_err *err)
+{
+    r->failed = true;
+    if (hpy_response_tell(r) == 0)
+        hpy_raise(r->st, err, r);
+    return -1;
+}
+
+int
+hpy_response_interrupted(hpy_response *r)
+{
+    r->failed = true;
+    hp_exchange_close(r->ex);
+    hpy_response_tell(r); /* the exception stays */
+    return -1;
 }
 
 /* ---- from the exchange ---- */
@@ -64,17 +85,17 @@ drive(hpy_response *r, char *buf, size_t cap, hpy_read how, size_t *got)
     for (;;) {
         hp_drive d =
             hpy_drive_read(r->st, r->ex, buf, cap, how.how, how.raw, got, &err);
+        if (hpy_response_tell(r) < 0)
+            return hpy_response_interrupted(r);
         if (d == HP_DRIVE_DONE) {
             r->eof |= *got == 0;
             return 0;
         }
-        if (d == HP_DRIVE_ERROR ||
-            hpy_body_answer(&r->body, r->ex, d, &err) < 0)
-            break;
+        if (d != HP_DRIVE_EVENTS &&
+            (d == HP_DRIVE_ERROR ||
+             hpy_body_answer(&r->body, r->ex, d, &err) < 0))
+            return hpy_response_failed(r, &err);
     }
-    r->failed = true;
-    hpy_raise(r->st, &err, r);
-    return -1;
 }
 
 /* Moves up to `cap` bytes out of what was fetched ahead. Bytes that were

@@ -8,6 +8,7 @@
 #include "gil.h"
 #include "leaks.h"
 #include "response_doc.h"
+#include "trace.h"
 
 /* ---- birth ---- */
 
@@ -33,6 +34,8 @@ answer(hpy_response *r, hp_drive want, hpy_exc *raised, hp_err *err)
     switch (want) {
     case HP_DRIVE_ERROR:
         return -1;
+    case HP_DRIVE_EVENTS:
+        return 0;
     case HP_DRIVE_DIAL:
         return hpy_dialing_answer(r->client->dialing, r->ex, raised);
     default:
@@ -43,14 +46,18 @@ answer(hpy_response *r, hp_drive want, hpy_exc *raised, hp_err *err)
 static int
 head_failed(hpy_response *r, const hp_err *err, hpy_exc *raised)
 {
-    r->failed = true;
-    if (err->code == HP_E_DIAL && hpy_exc_value(raised) != NULL) {
+    if (err->code == HP_E_DIAL && hpy_exc_value(raised) != NULL)
         hpy_exc_put(*raised);
-        return -1;
-    }
+    else
+        hpy_exc_drop(raised);
+    return hpy_response_failed(r, err);
+}
+
+static int
+told_badly(hpy_response *r, hpy_exc *raised)
+{
     hpy_exc_drop(raised);
-    hpy_raise(r->st, err, r);
-    return -1;
+    return hpy_response_interrupted(r);
 }
 
 int
@@ -62,9 +69,13 @@ hpy_response_head(hpy_response *r)
     hp_drive d;
     hp_err_clear(&err);
     while ((d = hpy_drive_head(r->st, r->ex, &err)) != HP_DRIVE_DONE) {
+        if (d == HP_DRIVE_EVENTS && hpy_response_tell(r) < 0)
+            return told_badly(r, &raised);
         if (answer(r, d, &raised, &err) < 0)
             return head_failed(r, &err, &raised);
     }
+    if (hpy_response_tell(r) < 0)
+        return told_badly(r, &raised);
     hpy_exc_drop(&raised);
     const hp_head *head = hp_exchange_head(r->ex);
     r->status = head->status;
@@ -88,6 +99,7 @@ response_traverse(PyObject *op, visitproc visit, void *arg)
     Py_VISIT(r->history);
     Py_VISIT(r->request);
     Py_VISIT(r->encoding);
+    Py_VISIT(r->listeners);
     return hpy_body_traverse(&r->body, visit, arg);
 }
 
@@ -104,6 +116,7 @@ response_clear(PyObject *op)
     Py_CLEAR(r->history);
     Py_CLEAR(r->request);
     Py_CLEAR(r->encoding);
+    Py_CLEAR(r->listeners);
     return 0;
 }
 
@@ -128,7 +141,8 @@ response_finalize(PyObject *op)
     atomic_store(&r->closed, true);
     if (hp_exchange_mark_leaked(r->ex) && r->client != NULL)
         hpy_leak_collected(r);
-    hp_exchange_close(r->ex);
+    if (hpy_response_close(r) < 0)
+        PyErr_WriteUnraisable(op);
     hpy_exc_put(pending);
 }
 
@@ -393,7 +407,8 @@ response_raise_for_status(PyObject *op, PyObject *unused)
 static PyObject *
 response_close(PyObject *op, PyObject *unused)
 {
-    hpy_response_close((hpy_response *)op);
+    if (hpy_response_close((hpy_response *)op) < 0)
+        return NULL;
     Py_RETURN_NONE;
 }
 

@@ -26,6 +26,7 @@
     X(CANCEL, "cancel")                                                        \
     X(IDEMPOTENT, "idempotent")                                                \
     X(DECOMPRESS, "decompress")                                                \
+    X(TRACE, "trace")                                                          \
     X(CHUNK_SIZE, "chunk_size")                                                \
     X(DECODE_UNICODE, "decode_unicode")                                        \
     X(DELIMITER, "delimiter")                                                  \
@@ -71,6 +72,8 @@ typedef enum hpy_arg {
     X(REQUEST, "hpool._records", "Request")                                    \
     X(REDUCE, "hpool._response", "reduce")                                     \
     X(STREAM_CONSUMED, "hpool.errors", "StreamConsumed")                       \
+    X(LISTENER, "hpool._trace", "listener")                                    \
+    X(INFO, "hpool._trace", "info")                                            \
     X(TIMEDELTA, "datetime", "timedelta")                                      \
     X(KEYS_VIEW, "_collections_abc", "KeysView")                               \
     X(VALUES_VIEW, "_collections_abc", "ValuesView")                           \
