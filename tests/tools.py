@@ -1,11 +1,14 @@
 """What the tests of the Python client share: calls in threads of their own,
-waits that end, and a look at this process's sockets."""
+waits that end, commands, and a look at this process's sockets."""
 
 import os
 import socket
+import subprocess
+import sys
 import threading
 import time
 
+import hpool
 from hpool import _core
 
 
@@ -78,6 +81,26 @@ def advance(seconds):
     """The pool's clocks go on by so much at once. Who sleeps is not woken: a
     thread that waits with a deadline sees it when it looks next."""
     _core._advance(seconds)
+
+
+# ---- commands ----------------------------------------------------------------
+
+
+def python_m_environment():
+    environment = os.environ | {"PYTHONPATH": f"{hpool.__path__[0]}/.."}
+    environment.pop("PYTHONUNBUFFERED", None)
+    return environment
+
+
+def python_m(*arguments, **how):
+    """python -m hpool ... in a process of its own, with pipes to it."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "hpool", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=python_m_environment(),
+        **how,
+    )
 
 
 # ---- sockets, as Linux lists them --------------------------------------------

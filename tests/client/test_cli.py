@@ -1,11 +1,10 @@
 """python -m hpool: get against a scripted server, and the demo as it is."""
 
-import os
 import re
 import signal
-import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -13,32 +12,9 @@ import hpool
 from hpool.cli import demo, main, progress
 from hpool.cli.demo_server import DemoServer
 from tests.server.scripted import close, expect, respond, send, until_closed
+from tests.tools import python_m
 
 OK = respond(b"body\n", headers={"X-Some": "thing"})
-
-
-@pytest.fixture
-def run(capfdbinary):
-    """run(*arguments) -> (exit status, stdout, stderr)"""
-
-    def run(*arguments):
-        status = main(arguments)
-        out, err = capfdbinary.readouterr()
-        return status, out, err.decode()
-
-    return run
-
-
-def python_m(*arguments, **how):
-    environment = os.environ | {"PYTHONPATH": f"{hpool.__path__[0]}/.."}
-    environment.pop("PYTHONUNBUFFERED", None)
-    return subprocess.Popen(
-        [sys.executable, "-m", "hpool", *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env=environment,
-        **how,
-    )
 
 
 # ---- get --------------------------------------------------------------------
@@ -272,3 +248,19 @@ def test_demo_of_a_url_that_is_not_there(run):
     status, _, err = run("demo", url)
     assert status == 1
     assert re.fullmatch(r"hpool: .*refused.*\n", err)
+
+
+# ---- the page about it ------------------------------------------------------
+
+
+def test_options_of_the_page_exist(capsys):
+    """docs/cli.rst names no option that doctor and top do not have."""
+    option = re.compile(r"(?<![\w-])--?[a-zA-Z][\w-]*")
+    page = (Path(__file__).parents[2] / "docs/cli.rst").read_text()
+    known = {"-m"}  # Python's own
+    for command in "doctor", "top":
+        with pytest.raises(SystemExit):
+            main([command, "--help"])
+        known.update(option.findall(capsys.readouterr().out))
+    assert set(option.findall(page)) <= known
+    assert "--go-limits" in known
