@@ -215,6 +215,7 @@ connect_timed_out(hp_conn *c, hp_err *err)
     if (c->state == HP_CONN_AWAITING_SOCKET)
         snprintf(tried, sizeof tried, "dial= took longer");
     if (c->dial) {
+        hp_dial_timed_out(c->dial);
         hp_dial_tried(c->dial, tried, sizeof tried);
         open = tried[0] ? " (tried " : "";
         close_ = tried[0] ? ")" : "";

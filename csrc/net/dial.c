@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "net/addr_trouble.h"
 
 enum {
     MAX_IN_FLIGHT = 8, /* fits in hp_wait beside a waker */
@@ -21,6 +22,7 @@ static const hp_ns QUEUE_FULL_PAUSE = 10 * HP_NS_PER_MS;
 typedef struct attempt {
     int fd;
     hp_addr addr;
+    hp_ns started;
 } attempt;
 
 struct hp_dial {
@@ -37,7 +39,7 @@ struct hp_dial {
     int n_unnamed;               /* failures that did not fit */
     int next;                    /* place in order[] */
     int n_order;
-    int order[]; /* indices into addrs->list, families interleaved */
+    int order[]; /* indices into addrs->list */
 };
 
 /* ---- trace ---- */
@@ -122,11 +124,37 @@ interleave(hp_dial *d)
     }
 }
 
+/* The address that is dialled, with its port. */
+static hp_addr
+target(const hp_dial *d, int place)
+{
+    hp_addr a = d->addrs->list[d->order[place]];
+    if (a.u.sa.sa_family != AF_UNIX && a.u.in.sin_port == 0)
+        hp_addr_set_port(&a, d->spec->port);
+    return a;
+}
+
+/* Moves to the end, in the same order, those in trouble. `spare` has room for
+ * all. */
+static void
+demote(hp_dial *d, int *spare)
+{
+    int kept = 0, moved = 0;
+    for (int i = 0; i < d->n_order; i++) {
+        hp_addr a = target(d, i);
+        if (hp_addr_in_trouble(&a))
+            spare[moved++] = d->order[i];
+        else
+            d->order[kept++] = d->order[i];
+    }
+    memcpy(d->order + kept, spare, (size_t)moved * sizeof *spare);
+}
+
 hp_dial *
 hp_dial_new(hp_addrs *addrs, const hp_dial_spec *spec, hp_err *err)
 {
     size_t order = (size_t)addrs->n * sizeof(int);
-    hp_dial *d = hp_calloc(sizeof *d + order);
+    hp_dial *d = hp_calloc(sizeof *d + 2 * order); /* the second is spare */
     if (d == NULL) {
         hp_err_set(err, HP_E_NOMEM, "out of memory");
         return NULL;
@@ -136,6 +164,7 @@ hp_dial_new(hp_addrs *addrs, const hp_dial_spec *spec, hp_err *err)
     d->addrs = hp_addrs_ref(addrs);
     d->next_start = hp_clock_now();
     interleave(d);
+    demote(d, d->order + addrs->n);
     return d;
 }
 
@@ -255,6 +284,21 @@ all_failed(const hp_dial *d, hp_err *err)
 
 /* ---- attempts ---- */
 
+/* Refused, or nobody there. Without a network no address is to blame. */
+static bool
+is_to_blame(int sys_errno)
+{
+    return sys_errno == ECONNREFUSED || sys_errno == ECONNRESET ||
+           sys_errno == ETIMEDOUT || sys_errno == EHOSTUNREACH;
+}
+
+/* Has had its time, and the next one its chance. */
+static bool
+is_silent(const attempt *a, hp_ns now)
+{
+    return now - a->started >= STAGGER;
+}
+
 /* Ends attempt i, which failed; the next one may start at once. */
 static void
 attempt_failed(hp_dial *d, int i, int sys_errno)
@@ -266,6 +310,8 @@ attempt_failed(hp_dial *d, int i, int sys_errno)
     hp_err_set_sys(&e, HP_E_CONNECT, sys_errno, "%s", addr);
     note_failure(d, e.text, sys_errno);
     tell_done(d, &d->in_flight[i].addr, e.text);
+    if (is_to_blame(sys_errno))
+        hp_addr_failed(&d->in_flight[i].addr);
     close(d->in_flight[i].fd);
     d->n_in_flight--;
     memmove(&d->in_flight[i], &d->in_flight[i + 1],
@@ -338,6 +384,8 @@ start_failed(hp_dial *d, hp_ns at, const hp_err *e, hp_err *err)
     } else {
         tell_failed_at_once(d, at, e);
         note_failure(d, e->text, e->sys_errno);
+        if (is_to_blame(e->sys_errno))
+            hp_addr_failed(&d->in_flight[d->n_in_flight].addr);
         d->next++;
     }
     return HP_STEP_WAIT;
@@ -353,9 +401,8 @@ start_next(hp_dial *d, int *connected, hp_err *err)
     int in_progress;
     hp_err e;
     hp_err_clear(&e);
-    a->addr = d->addrs->list[d->order[d->next]];
-    if (a->addr.u.sa.sa_family != AF_UNIX && a->addr.u.in.sin_port == 0)
-        hp_addr_set_port(&a->addr, spec->port);
+    a->addr = target(d, d->next);
+    a->started = at;
     a->fd = hp_sock_connect(&a->addr, spec->local_address, spec->sockopts,
                             spec->n_sockopts, &in_progress, &e);
     if (a->fd < 0)
@@ -367,9 +414,35 @@ start_next(hp_dial *d, int *connected, hp_err *err)
     return in_progress ? HP_STEP_WAIT : HP_STEP_DONE;
 }
 
+/* Those that had a start over attempt i, and were overtaken. */
+static void
+blame_overtaken(const hp_dial *d, int i)
+{
+    struct pollfd fds[MAX_IN_FLIGHT];
+    hp_ns now = hp_clock_now();
+    if (i == 0 || look(d, fds) < 0)
+        return;
+    for (int k = 0; k < i; k++) {
+        if (fds[k].revents == 0 && is_silent(&d->in_flight[k], now))
+            hp_addr_failed(&d->in_flight[k].addr);
+    }
+}
+
+void
+hp_dial_timed_out(hp_dial *d)
+{
+    hp_ns now = hp_clock_now();
+    for (int i = 0; i < d->n_in_flight; i++) {
+        if (is_silent(&d->in_flight[i], now))
+            hp_addr_failed(&d->in_flight[i].addr);
+    }
+}
+
 static hp_step
 won(hp_dial *d, int i, int *fd, hp_addr *addr)
 {
+    hp_addr_succeeded(&d->in_flight[i].addr);
+    blame_overtaken(d, i);
     *fd = d->in_flight[i].fd;
     *addr = d->in_flight[i].addr;
     tell_done(d, addr, NULL);

@@ -1,7 +1,13 @@
 /* dial: connects to the first of several addresses that answers (RFC 8305).
- * Families interleaved, the first family being that of the first address; a
- * further attempt starts 250 ms after the last one, or at once when an attempt
- * fails. At most 8 attempts in flight. */
+ * Families interleaved, the first family being that of the first address, then
+ * those in trouble (addr_trouble.h) moved to the end; a further attempt starts
+ * 250 ms after the last one, or at once when an attempt fails. At most 8
+ * attempts in flight.
+ *
+ * What is held against an address: that it refuses or cannot be reached, and
+ * that it has said nothing for 250 ms or more when the dial times out or a
+ * later attempt wins. Not what is our own affair: options, the local address,
+ * no network at all. */
 #ifndef HP_NET_DIAL_H
 #define HP_NET_DIAL_H
 
@@ -33,6 +39,9 @@ void hp_dial_trace(hp_dial *d, const hp_trace *t, uint64_t conn);
  * deadline but the stagger. */
 hp_step hp_dial_step(hp_dial *d, hp_wait *w, int *fd, hp_addr *addr,
                      hp_err *err);
+
+/* The time for it is up: those in flight have had their chance. */
+void hp_dial_timed_out(hp_dial *d);
 
 /* Whom it has tried so far, with the reason of those that failed, as many as
  * fit: "[::1]:80: Connection refused; 192.0.2.1:80". May be "". */

@@ -155,7 +155,9 @@ redial(hp_exchange *ex)
 static bool
 may_linger(const hp_exchange *ex)
 {
-    return ex->err.code != HP_E_TLS_CONFIG && ex->err.code != HP_E_NOMEM;
+    hp_errc e = ex->err.code;
+    return e != HP_E_TLS_CONFIG && e != HP_E_INVALID_ARGUMENT &&
+           e != HP_E_NOMEM;
 }
 
 static hp_go

@@ -10,6 +10,7 @@
 #include "base/span.h"
 #include "fake_dns.h"
 #include "loopback.h"
+#include "net/addr_trouble.h"
 #include "net/dial.h"
 #include "script_stream.h"
 #include "test.h"
@@ -309,6 +310,7 @@ test_connect_timeout(void)
     addrs->list[0] = at;
     hp_dial_spec spec = {
         .host = "example.com", .port = lo_port(&at), .resolve = addrs};
+    hp_addr_trouble_forget();
     hp_conn_init(&c, &spec, 10 * S, 10 * S);
     CHECK_INT(step(&c, &w, &err), HP_STEP_WAIT);
     CHECK_INT(c.state, HP_CONN_CONNECTING);
@@ -323,6 +325,8 @@ test_connect_timeout(void)
              "(tried 127.0.0.1:%u)",
              spec.port, spec.port);
     CHECK_STR(err.text, want);
+    CHECK_INT(hp_addr_trouble_count(), 1); /* it had its chance */
+    hp_addr_trouble_forget();
     hp_addrs_unref(addrs);
     close(filler);
     close(hole);

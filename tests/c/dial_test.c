@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "base/span.h"
 #include "loopback.h"
+#include "net/addr_trouble.h"
 #include "net/resolve.h"
 #include "test.h"
 
@@ -407,6 +408,225 @@ test_targets(void)
     CHECK_STR(text, "unix:/run/x");
 }
 
+/* ---- addresses that keep failing ---- */
+
+enum {
+    A,
+    B,
+    C,
+    DEAD_PORTS
+};
+
+/* Three ports of which those named by `alive` listen. */
+static void
+open_ports(hp_addr list[DEAD_PORTS], int fds[DEAD_PORTS], unsigned alive)
+{
+    hp_addr_trouble_forget();
+    for (int i = 0; i < DEAD_PORTS; i++)
+        fds[i] = alive >> i & 1 ? lo_listen(AF_INET, 64, &list[i])
+                                : lo_bind(AF_INET, &list[i]);
+}
+
+static void
+close_ports(int fds[DEAD_PORTS])
+{
+    for (int i = 0; i < DEAD_PORTS; i++)
+        close(fds[i]);
+    hp_addr_trouble_forget();
+}
+
+/* Which of the list is reached; -1 for none. */
+static int
+reached(const hp_addr *list, int n)
+{
+    hp_addr got;
+    hp_err err;
+    int fd, at = -1;
+    hp_dial_spec spec = {.host = "example.com", .port = 80};
+    hp_dial *d = dial(&spec, list, n);
+    hp_step s = run(d, &fd, &got, &err);
+    hp_dial_free(d);
+    if (s != HP_STEP_DONE)
+        return -1;
+    close(fd);
+    for (int i = 0; i < n; i++) {
+        if (same_addr(&got, &list[i]))
+            at = i;
+    }
+    return at;
+}
+
+static void
+test_two_failures_move_an_address_back(void)
+{
+    hp_addr list[DEAD_PORTS];
+    int fds[DEAD_PORTS];
+    open_ports(list, fds, 1 << B | 1 << C);
+    CHECK_INT(reached(list, 3), B);
+    CHECK(!hp_addr_in_trouble(&list[A]));
+    CHECK_INT(reached(list, 3), B);
+    CHECK(hp_addr_in_trouble(&list[A]));
+    CHECK(listen(fds[A], 64) == 0); /* alive again, but not trusted yet */
+    CHECK_INT(reached(list, 3), B);
+    hp_clock_advance(60 * HP_NS_PER_S);
+    CHECK_INT(reached(list, 3), A);
+    CHECK_INT(hp_addr_trouble_count(), 0);
+    close_ports(fds);
+}
+
+/* Those in trouble are the only ones: in their order, and one success counts.
+ */
+static void
+test_nothing_else_is_there(void)
+{
+    hp_addr list[DEAD_PORTS];
+    int fds[DEAD_PORTS];
+    open_ports(list, fds, 0);
+    for (int i = 0; i < 2; i++)
+        CHECK_INT(reached(list, 3), -1);
+    for (int i = 0; i < DEAD_PORTS; i++) {
+        CHECK(hp_addr_in_trouble(&list[i]));
+        CHECK(listen(fds[i], 64) == 0);
+    }
+    CHECK_INT(reached(list, 3), A);
+    CHECK(!hp_addr_in_trouble(&list[A]));
+    hp_addr swapped[] = {list[C], list[B], list[A]};
+    CHECK_INT(reached(swapped, 3), 2); /* the healthy one */
+    close_ports(fds);
+}
+
+/* After the families have been interleaved: [v6 a, v6 b, v4 c] are a, c, b;
+ * with a in trouble they are c, b, a. */
+static void
+test_back_of_both_families(void)
+{
+    hp_addr list[3];
+    int fds[3];
+    for (int i = 0; i < 3; i++)
+        fds[i] = lo_listen(i < 2 ? AF_INET6 : AF_INET, 64, &list[i]);
+    CHECK_INT(reached(list, 3), 0);
+    hp_addr_failed(&list[0]);
+    hp_addr_failed(&list[0]);
+    CHECK_INT(reached(list, 3), 2);
+    hp_addr_failed(&list[2]);
+    hp_addr_failed(&list[2]);
+    CHECK_INT(reached(list, 3), 1);
+    for (int i = 0; i < 3; i++)
+        close(fds[i]);
+    hp_addr_trouble_forget();
+}
+
+/* The port is part of it, whether given or the spec's. */
+static void
+test_another_port_is_another_address(void)
+{
+    hp_addr list[2], without_port[2];
+    int fds[2];
+    for (int i = 0; i < 2; i++) {
+        fds[i] = lo_listen(AF_INET, 64, &list[i]);
+        hp_addr_failed(&list[0]);
+        without_port[i] = list[i];
+    }
+    without_port[0].u.in.sin_port = 0;
+    hp_addr got;
+    hp_err err;
+    int fd;
+    hp_dial_spec spec = {.host = "example.com", .port = lo_port(&list[0])};
+    hp_dial *d = dial(&spec, without_port, 2);
+    CHECK_INT(run(d, &fd, &got, &err), HP_STEP_DONE);
+    CHECK(same_addr(&got, &list[1]));
+    hp_dial_free(d);
+    close(fd);
+    for (int i = 0; i < 2; i++)
+        close(fds[i]);
+    hp_addr_trouble_forget();
+}
+
+/* Steps a dial to [hole, other] once, and lets `ns` pass. */
+static hp_dial *
+wait_at_hole(const hp_dial_spec *spec, const hp_addr list[2], hp_ns ns)
+{
+    hp_addr got;
+    hp_err err;
+    hp_wait w;
+    int fd;
+    hp_dial *d = dial(spec, list, 2);
+    CHECK_INT(step(d, &w, &fd, &got, &err), HP_STEP_WAIT);
+    hp_clock_advance(ns);
+    return d;
+}
+
+/* Who says nothing and is overtaken has failed, too; who had no start has
+ * not. */
+static void
+test_an_overtaken_address_has_failed(void)
+{
+    hp_addr list[2], got;
+    hp_err err;
+    int fd, filler, hole = lo_black_hole(AF_INET, &list[0], &filler);
+    int listener = lo_listen(AF_INET, 8, &list[1]);
+    hp_dial_spec spec = {.host = "example.com", .port = 80};
+    hp_addr_trouble_forget();
+    for (int i = 0; i < 2; i++) {
+        CHECK(!hp_addr_in_trouble(&list[0]));
+        hp_dial *d = wait_at_hole(&spec, list, 250 * MS);
+        CHECK_INT(run(d, &fd, &got, &err), HP_STEP_DONE);
+        CHECK(same_addr(&got, &list[1]));
+        hp_dial_free(d);
+        close(fd);
+    }
+    CHECK(hp_addr_in_trouble(&list[0]));
+    CHECK_INT(hp_addr_trouble_count(), 1);
+    CHECK_INT(reached(list, 2), 1); /* without any wait */
+    hp_addr_trouble_forget();
+    close(filler);
+    close(hole);
+    close(listener);
+}
+
+static void
+test_silence_until_the_timeout(void)
+{
+    hp_addr list[2];
+    int filler, hole = lo_black_hole(AF_INET, &list[0], &filler);
+    hp_dial_spec spec = {.host = "example.com", .port = 80};
+    static const struct {
+        hp_ns waited;
+        size_t failed;
+    } rows[] = {{249 * MS / 2, 0}, {250 * MS, 1}};
+    list[1] = list[0];
+    for (int i = 0; i < 2; i++) {
+        hp_addr_trouble_forget();
+        hp_dial *d = wait_at_hole(&spec, list, rows[i].waited);
+        hp_dial_timed_out(d);
+        hp_dial_free(d);
+        CHECK_INT(hp_addr_trouble_count(), rows[i].failed);
+    }
+    hp_addr_trouble_forget(); /* and given up before its time: nothing */
+    hp_dial_free(wait_at_hole(&spec, list, 250 * MS));
+    CHECK_INT(hp_addr_trouble_count(), 0);
+    close(filler);
+    close(hole);
+}
+
+/* What goes wrong on our side says nothing about the address. */
+static void
+test_our_own_failures_are_not_held_against_it(void)
+{
+    hp_addr at, local = lo_addr(AF_INET6);
+    hp_err err;
+    int listener = lo_listen(AF_INET, 8, &at);
+    hp_sockopt bad = {.level = IPPROTO_TCP, .name = 12345, .value = 1};
+    hp_dial_spec specs[] = {{.host = "h", .local_address = &local},
+                            {.host = "h", .sockopts = &bad, .n_sockopts = 1}};
+    hp_addr_trouble_forget();
+    for (int i = 0; i < 2; i++) {
+        fail(&specs[i], &at, 1, &err);
+        CHECK_INT(hp_addr_trouble_count(), 0);
+    }
+    close(listener);
+}
+
 int
 main(void)
 {
@@ -425,5 +645,13 @@ main(void)
     RUN(test_out_of_descriptors);
     RUN(test_descriptors_for_one);
     RUN(test_no_memory);
+    RUN(test_two_failures_move_an_address_back);
+    RUN(test_nothing_else_is_there);
+    if (lo_has_ipv6())
+        RUN(test_back_of_both_families);
+    RUN(test_another_port_is_another_address);
+    RUN(test_an_overtaken_address_has_failed);
+    RUN(test_silence_until_the_timeout);
+    RUN(test_our_own_failures_are_not_held_against_it);
     DONE();
 }

@@ -471,6 +471,25 @@ def test_it_fails_while_a_connection_comes_back(server, new_client):
     assert call.result() == b"second"
 
 
+def test_it_fails_and_no_connection_comes_back(server, new_client):
+    """While the other connection stays in use the request waits for it, not for
+    long: then it is the callable's exception after all."""
+    s = server([expect(), send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\no"),
+                until_closed()])  # fmt: skip
+    error = Odd()
+
+    def dial(host, port, timeout):
+        if not s.connections:
+            return connect("127.0.0.1", s.port, timeout)
+        raise error
+
+    client = new_client(dial=dial)
+    with client.get("http://a.test/"):
+        with pytest.raises(Odd) as caught:
+            client.get("http://a.test/", timeout=hpool.Timeout(pool=0.05))
+    assert caught.value is error
+
+
 def test_close_while_it_runs(server, new_client):
     """client.close(): ClosedError when it returns, and its socket is closed."""
     s = server(NOBODY)

@@ -19,9 +19,10 @@ from tests.server.scripted import (
     silent_port,
     until_closed,
 )
-from tests.tools import gauges, sockets_to
+from tests.tools import Clogged, gauges, sockets_to
 
 OK = [serve(respond(b"ok"))]
+CLOSES = [expect(), send(respond(b"ok", headers={"Connection": "close"}))]
 NOBODY = [until_closed()]
 
 
@@ -216,6 +217,37 @@ def test_families_take_turns(server, new_client):
         client = new_client(resolve={"a.test": addresses})
         assert get_remote(client, "http://a.test/") == at(s.port)
     assert spared.connections == []
+
+
+# ---- addresses that keep failing ---------------------------------------------
+
+
+def test_an_address_that_keeps_failing_is_tried_last(server, new_client):
+    """After two failures it stands behind the others, even when it is back; with
+    nobody else there it is tried, and a success puts it to its place again."""
+    s = server(CLOSES)
+    with refused_port() as dead:
+        client = new_client(resolve={"a.test": [at(dead), at(s.port)]})
+        for _ in range(2):
+            assert get_remote(client, "http://a.test/") == at(s.port)
+    back = server(CLOSES, port=dead)
+    assert get_remote(client, "http://a.test/") == at(s.port)
+    assert back.connections == []
+    alone = new_client(resolve={"b.test": at(dead)})
+    assert get_remote(alone, "http://b.test/") == at(dead)
+    assert get_remote(client, "http://a.test/") == at(dead)
+
+
+def test_so_is_one_that_keeps_being_overtaken(server, new_client):
+    """Twice the first address said nothing: from then on the second is first."""
+    s = server(CLOSES)
+    with Clogged() as slow:
+        slow.clog()
+        client = new_client(resolve={"a.test": [at(slow.port), at(s.port)]})
+        for _ in range(2):
+            assert get_remote(client, "http://a.test/") == at(s.port)
+        slow.release()
+        assert get_remote(client, "http://a.test/") == at(s.port)
 
 
 # ---- family= -----------------------------------------------------------------
