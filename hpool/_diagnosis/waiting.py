@@ -31,8 +31,8 @@ def queueing(seen: Seen) -> Advice | None:
     most = _peak_waiting(seen, row, per_host)
     finding = (
         f"{waits} of {requests} requests{to(row)} waited for a connection, "
-        f"{show_seconds(mean)} on average and up to {most} at a time, because "
-        f"{setting}={limit}"
+        f"{show_seconds(mean)} on average and {show_seconds(row.max_wait)} at "
+        f"most, up to {most} at a time, because {setting}={limit}"
     )
     if row.timeouts["pool"]:
         finding += f"; {row.timeouts['pool']} gave up (PoolTimeout)"
@@ -52,6 +52,7 @@ def queueing(seen: Seen) -> Advice | None:
             "waits": waits,
             "requests": requests,
             "mean_wait": mean,
+            "max_wait": row.max_wait,
             "limit": limit,
             "peak_waiting": most,
             "pool_timeouts": row.timeouts["pool"],

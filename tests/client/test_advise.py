@@ -192,6 +192,8 @@ def test_queueing(server, new_client, setting):
     assert f"up to 10 at a time, because {setting}=1" in advice.finding
     assert f"Limits({setting}=) to 11" in advice.change
     assert 2 <= advice.figures["mean_wait"] < 4
+    assert advice.figures["max_wait"] >= advice.figures["mean_wait"]
+    assert " s at most, up to 10 at a time" in advice.finding
     assert advice.figures["limit"] == 1
 
 
