@@ -48,6 +48,10 @@ def show_urls(urls: Sequence[str]) -> str:
     return f"{first} and {more} more" if more else first
 
 
+def show_threads(count: int) -> str:
+    return "1 thread" if count == 1 else f"{count:,} threads"
+
+
 def labelled(title: str, text: str) -> Iterator[str]:
     """A line with a title, as many lines as the text needs."""
     yield from textwrap.wrap(
@@ -65,8 +69,8 @@ def labelled(title: str, text: str) -> Iterator[str]:
 def summary(load: Load, total: hpool.HostStats, is_cut: bool) -> Iterator[str]:
     """What came of the load. is_cut: it was ended before its time."""
     tally, elapsed = load.tally(), load.elapsed
-    threads = "1 thread" if load.threads == 1 else f"{load.threads} threads"
-    yield from labelled("load", f"{show_urls(load.urls)} from {threads}")
+    where = f"{show_urls(load.urls)} from {show_threads(load.threads)}"
+    yield from labelled("load", where)
     rate = show_rate(per_second(tally.requests, elapsed))
     took = show_seconds(elapsed) + (", then interrupted" if is_cut else "")
     yield from labelled(

@@ -17,6 +17,7 @@ from .report import (
     printable,
     show_duration,
     show_rate,
+    show_threads,
 )
 
 TYPE_CHECKING = False
@@ -101,7 +102,7 @@ def _lines(
 
 def _title(view: View, width: int) -> Text:
     minutes, seconds = divmod(int(view.elapsed), 60)
-    right = f"  {view.threads} threads  {minutes}:{seconds:02}"
+    right = f"  {show_threads(view.threads)}  {minutes}:{seconds:02}"
     left = _bold("hpool top  ")
     left.append(printable(view.title), "bold cyan")
     left.truncate(max(0, width - len(right)), overflow="ellipsis", pad=True)
@@ -190,6 +191,13 @@ def _connections(total: hpool.HostStats) -> Iterator[Text]:
     ):
         if shown := counts.nonzero():
             yield _labelled(title, _listed(shown))
+    if total.waits:
+        mean = show_duration(total.wait_seconds / total.waits)
+        longest = show_duration(total.max_wait)
+        text = (
+            f"{total.waits:,} requests, {mean} on average, {longest} at most"
+        )
+        yield _labelled("waited", text)
     if total.leaked:
         yield _labelled("leaked", f"{total.leaked:,} responses", "red")
 

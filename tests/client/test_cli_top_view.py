@@ -28,11 +28,12 @@ def host(key="|http|127.0.0.1:8080", now=(), peak=(), **fields):
 
 
 def pool(*hosts, **total):
+    """Of one host the total is the same; of several it has to be given."""
+    in_all = host("", **total)
     if len(hosts) == 1:
-        (one,) = hosts
-        fields = {name: getattr(one, name) for name in HostStats.__slots__}
-        return Stats(HostStats(**{**fields, "key": "", **total}), {one.key: one})
-    return Stats(host("", **total), {one.key: one for one in hosts})
+        fields = dict(zip(HostStats.__slots__, hosts[0]._values()))
+        in_all = HostStats(**{**fields, "key": "", **total})
+    return Stats(in_all, {one.key: one for one in hosts}, gone=host(""))
 
 
 def tally(answers=0, seconds=0.001, statuses=(200,), size=0, **errors):
@@ -110,7 +111,7 @@ def test_it_fits_every_terminal(hosts, glyphs):
     several = [
         host(f"|http|host{i}.test:80", now=(1, 2, 0, 0, 0)) for i in range(hosts)
     ]
-    stats = pool(*several) if several else Stats(host(""), {})
+    stats = pool(*several)
     moment = view(stats=stats, counts=tally(10, statuses=range(100, 600), ReadError=1))
     for width in (1, 2, 30, 60, 79, 80, 132):
         for height in (1, 5, 15, 20, 24, 60):
@@ -150,7 +151,7 @@ def test_bars_fill_up_to_the_limit():
 
 
 def test_nothing_yet():
-    moment = History(URL, 10, None).add(0.0, tally(), Stats(host(""), {}))
+    moment = History(URL, 10, None).add(0.0, tally(), pool())
     shown = lines_of(frame(moment, 80, 24), 80, 24)
     assert find(shown, "in all") == ["-"] * 4
     assert find(shown, "in use") == ["0", "0"]
@@ -170,12 +171,19 @@ def test_what_went_wrong_is_named():
             replays=Counts(nothing_written=3),
             closes=Counts(timeout=2, io_error=5),
             leaked=4,
+            waits=8,
+            wait_seconds=0.4,
+            max_wait=0.3,
         )
     )
     shown = screen(stats=stats)
     assert find(shown, "timeouts") == ["head", "2"]
     assert find(shown, "sent again") == ["nothing_written", "3"]
     assert find(shown, "closed") == ["io_error", "5,", "timeout", "2"]
+    assert (
+        find(shown, "waited")
+        == "8 requests, 50.0 ms on average, 300 ms at most".split()
+    )
     assert find(shown, "leaked") == ["4", "responses"]
 
 
@@ -271,5 +279,5 @@ def test_lines():
 
 
 def test_a_line_of_nothing():
-    said = line(History(URL, 10, None).add(0.0, tally(), Stats(host(""), {})))
+    said = line(History(URL, 10, None).add(0.0, tally(), pool()))
     assert said.split() == ["0.0", "s", "0", "-", "-", "-", "-", "0", "0", "0", "0"]
