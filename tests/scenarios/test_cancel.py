@@ -7,6 +7,7 @@ import pytest
 
 import hpool
 from tests.server.scripted import (
+    close,
     expect,
     reset,
     respond,
@@ -35,6 +36,34 @@ def is_late(error, phase):
     assert isinstance(error, TimeoutError)
     assert error.phase == phase
     return True
+
+
+# ---- two requests, one connection --------------------------------------------
+
+
+def test_s27_cancelled_on_a_shared_connection(server, new_client):
+    """One connection for two. The first request's put_idle_conn hook blocks, while
+    the second takes the connection and is cancelled: each gets its own outcome."""
+    taken, go = threading.Event(), threading.Event()
+
+    def hold(event, info):
+        if event == "put_idle_conn":
+            taken.wait(10)
+
+    s = server(
+        [expect(), send(OK), expect(), lambda c: taken.set(), wait(go), close()]
+    )
+    client = new_client(limits=hpool.Limits(max_conns_per_host=1))
+    first = Call(client.get, s.url, trace=hold, stream=False)
+    token = hpool.CancelToken()
+    until_idle(client, 1)
+    second = Call(client.get, s.url, cancel=token)
+    assert taken.wait(10)
+    token.cancel()
+    assert is_cancelled(second.error(), "head")
+    assert first.result().content == b"ok"
+    assert gauges(client) == NOTHING
+    go.set()
 
 
 # ---- a token -----------------------------------------------------------------
