@@ -11,6 +11,8 @@
 
 Kept light: this module and what it imports use no other module of the standard
 library; the files of the cold paths are imported when first needed.
+
+(PYTEST_DONT_REWRITE: it is no use warning that this was imported before.)
 """
 
 from __future__ import annotations
