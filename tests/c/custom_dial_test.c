@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/mem.h"
 #include "exchange_kit.h"
 #include "pool/keeper.h"
 
@@ -157,6 +158,23 @@ test_what_is_no_connected_stream_socket(void)
     refused(fds[0], HP_E_INVALID_ARGUMENT, "no stream socket");
     refused(socket(AF_INET, SOCK_STREAM, 0), HP_E_CONNECT,
             "not connected: Transport endpoint is not connected");
+}
+
+static void
+test_no_memory_for_the_stream(void)
+{
+    int peer, fd = pair(OK_EMPTY, &peer);
+    begin();
+    hp_exchange *ex = ask();
+    hp_exchange_give_socket(ex, fd);
+    hp_mem_fail_after(0);
+    CHECK_INT(kit_head(&k, ex), HP_GO_ERROR);
+    hp_mem_fail_after(-1);
+    CHECK_ERR(ex, HP_E_NOMEM);
+    CHECK(!is_open(fd));
+    check_gauges(0, 0, 0);
+    close(peer);
+    end(ex);
 }
 
 /* ---- failed ---- */
@@ -460,6 +478,7 @@ main(void)
     RUN(test_a_given_socket_is_used);
     RUN(test_given_without_being_asked);
     RUN(test_what_is_no_connected_stream_socket);
+    RUN(test_no_memory_for_the_stream);
     RUN(test_a_failed_dial);
     RUN(test_a_dial_broken_off);
     RUN(test_out_of_descriptors);
