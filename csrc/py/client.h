@@ -52,9 +52,11 @@ int hpy_client_tls(hpy_client *c, PyObject *const *args, PyObject **holder,
 
 /* client_settings.c */
 extern PyGetSetDef hpy_client_getset[];
+int hpy_client_init(PyObject *op, PyObject *args, PyObject *kwargs);
+
+/* client_pickle.c */
 PyObject *hpy_client_getstate(PyObject *op, PyObject *unused);
 PyObject *hpy_client_setstate(PyObject *op, PyObject *state);
-int hpy_client_init(PyObject *op, PyObject *args, PyObject *kwargs);
 
 /* client_request.c: the methods, FASTCALL|KEYWORDS */
 #define HPY_VERB_METHOD(name)                                                  \
