@@ -47,6 +47,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from . import trace as trace
     from ._jsonerror import JSONDecodeError as JSONDecodeError
 
 __version__ = "0.1.0"
@@ -140,4 +141,8 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name == "JSONDecodeError":
         return errors.JSONDecodeError
+    if name == "trace":
+        import hpool.trace  # not "from .", which would ask here again
+
+        return hpool.trace
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
