@@ -187,6 +187,7 @@ typedef struct hp_request {
     bool close;          /* send Connection: close, do not keep */
     hp_idempotent idempotent;
     hp_request_trace trace;
+    bool announce_connect;    /* HP_DRIVE_CONNECTS, once */
     bool decode;              /* undo Content-Encoding in hp_drive_read */
     int64_t max_size;         /* raw body bytes; < 0: no limit */
     int64_t max_decoded_size; /* decoded bytes; < 0: no limit */
@@ -221,13 +222,15 @@ typedef struct hp_driver {
 
 typedef enum hp_drive {
     HP_DRIVE_DONE,
-    HP_DRIVE_BODY,   /* give the next piece with hp_exchange_feed, or
-                        hp_exchange_fail_source, then drive again */
-    HP_DRIVE_REWIND, /* put the source back to its start, then
-                       hp_exchange_rewound or hp_exchange_fail_source */
-    HP_DRIVE_DIAL,   /* hp_drive_head only, with custom_dial: make a socket,
-                        then hp_exchange_give_socket or
-                        hp_exchange_fail_dial */
+    HP_DRIVE_BODY,     /* give the next piece with hp_exchange_feed, or
+                          hp_exchange_fail_source, then drive again */
+    HP_DRIVE_REWIND,   /* put the source back to its start, then
+                         hp_exchange_rewound or hp_exchange_fail_source */
+    HP_DRIVE_DIAL,     /* hp_drive_head only, with custom_dial: make a socket,
+                          then hp_exchange_give_socket or
+                          hp_exchange_fail_dial */
+    HP_DRIVE_CONNECTS, /* hp_drive_head only, with announce_connect: it is about
+                          to make its first connection. Drive again */
     HP_DRIVE_EVENTS, /* of a traced exchange: it is about to wait and has events
                        that were not taken. Take them, then drive again, in the
                        same thread */
@@ -281,6 +284,11 @@ void hp_exchange_give_socket(hp_exchange *ex, int fd);
  * with HP_E_DIAL; `at_once`: in any case. With EMFILE or ENFILE an idle
  * connection is closed, and HP_DRIVE_DIAL comes once more. */
 void hp_exchange_fail_dial(hp_exchange *ex, int sys_errno, bool at_once);
+
+/* From now on as with HP_TRACE_EVENTS, for an exchange that has answered
+ * HP_DRIVE_CONNECTS: request_start is told with its time. `url` is the
+ * request's. No-op for one that is traced. 0, or -1 with *err HP_E_NOMEM. */
+int hp_exchange_listen(hp_exchange *ex, hp_span url, hp_err *err);
 
 /* What happened since they were last taken, see hp_events_take; only an
  * exchange with HP_TRACE_EVENTS has any. Whatever a drive or a close answers,

@@ -53,6 +53,8 @@ int hpy_client_tls(hpy_client *c, PyObject *const *args, PyObject **holder,
 /* client_settings.c */
 extern PyGetSetDef hpy_client_getset[];
 int hpy_client_init(PyObject *op, PyObject *args, PyObject *kwargs);
+/* A trace handler told after the user's own, or None. RAISES. */
+int hpy_client_set_log(hpy_client *c, PyObject *log);
 
 /* client_pickle.c */
 PyObject *hpy_client_getstate(PyObject *op, PyObject *unused);

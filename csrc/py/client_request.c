@@ -233,6 +233,7 @@ plan_and_open(hpy_response *r, PyObject *const *a, plan *p)
         plan_headers(r, a, p) < 0 || plan_limits(r, a, p) < 0)
         return -1;
     q->decode = r->decode;
+    q->announce_connect = true;
     if ((a[HPY_ARG_TRACE] != NULL || r->defaults->listeners != NULL) &&
         hpy_trace_begin(r, a[HPY_ARG_TRACE], &q->trace) < 0)
         return -1;

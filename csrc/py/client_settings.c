@@ -3,6 +3,7 @@
 #include "dialing.h"
 #include "errors.h"
 #include "leaks.h"
+#include "log.h"
 
 /* ---- __init__ ---- */
 
@@ -182,6 +183,19 @@ own_params(PyObject *v)
     return v != NULL && PyDict_CheckExact(v) ? PyDict_Copy(v) : Py_XNewRef(v);
 }
 
+static hpy_defaults *
+first_defaults(hpy_client *c, PyObject *headers, PyObject *params,
+               PyObject *timeout, PyObject *trace)
+{
+    PyObject *log = hpy_log_wanted(c->st);
+    if (log == NULL)
+        return NULL;
+    hpy_defaults *d =
+        hpy_defaults_new(c->st, headers, params, timeout, trace, log);
+    Py_DECREF(log);
+    return d;
+}
+
 static int
 set_defaults(hpy_client *c, PyObject **v)
 {
@@ -189,8 +203,7 @@ set_defaults(hpy_client *c, PyObject **v)
     PyObject *params = own_params(v[PARAMS]);
     PyObject *timeout = v[TIMEOUT] == Py_Ellipsis ? NULL : v[TIMEOUT];
     if (headers != NULL && !(params == NULL && PyErr_Occurred()))
-        c->defaults =
-            hpy_defaults_new(c->st, headers, params, timeout, v[TRACE]);
+        c->defaults = first_defaults(c, headers, params, timeout, v[TRACE]);
     Py_XDECREF(headers);
     Py_XDECREF(params);
     return c->defaults == NULL ? -1 : 0;
@@ -252,7 +265,7 @@ hpy_client_init(PyObject *op, PyObject *args, PyObject *kwargs)
     if (c->settings == NULL || set_fixed(c, v) < 0 || set_defaults(c, v) < 0 ||
         make_transport(c, v) < 0)
         return -1;
-    hp_transport_trace(c->transport, c->defaults->trace != NULL);
+    hp_transport_trace(c->transport, c->defaults->listeners != NULL);
     return 0;
 }
 
@@ -275,17 +288,17 @@ swap_defaults(hpy_client *c, hpy_defaults *before, hpy_defaults *d)
  * (NULL: as it is). */
 static int
 change(hpy_client *c, PyObject *headers, PyObject *params, PyObject *timeout,
-       PyObject *trace)
+       PyObject *trace, PyObject *log)
 {
     if (hpy_client_check(c) < 0)
         return -1;
     for (;;) {
         hpy_defaults *now = hpy_client_defaults(c);
-        hpy_defaults *d =
-            hpy_defaults_new(c->st, headers == NULL ? now->headers : headers,
-                             params == NULL ? now->params : params,
-                             timeout == NULL ? now->timeout : timeout,
-                             trace == NULL ? now->trace : trace);
+        hpy_defaults *d = hpy_defaults_new(
+            c->st, headers == NULL ? now->headers : headers,
+            params == NULL ? now->params : params,
+            timeout == NULL ? now->timeout : timeout,
+            trace == NULL ? now->trace : trace, log == NULL ? now->log : log);
         bool done = d == NULL || swap_defaults(c, now, d);
         hpy_defaults_unref(now);
         if (done)
@@ -305,7 +318,7 @@ refuse_delete(PyObject *value, const char *name)
 static PyObject *
 headers_changed(PyObject *op, PyObject *headers)
 {
-    if (change((hpy_client *)op, headers, NULL, NULL, NULL) < 0)
+    if (change((hpy_client *)op, headers, NULL, NULL, NULL, NULL) < 0)
         return NULL;
     Py_RETURN_NONE;
 }
@@ -347,7 +360,7 @@ set_headers(PyObject *op, PyObject *value, void *closure)
     if (refuse_delete(value, "headers") < 0)
         return -1;
     PyObject *headers = hpy_default_headers(c->st, value, c->decompress);
-    int rc = headers == NULL ? -1 : change(c, headers, NULL, NULL, NULL);
+    int rc = headers == NULL ? -1 : change(c, headers, NULL, NULL, NULL, NULL);
     Py_XDECREF(headers);
     if (rc < 0)
         return -1;
@@ -370,7 +383,7 @@ get_params(PyObject *op, void *closure)
     bool fresh = d->params == NULL;
     hpy_defaults_unref(d);
     /* Handed out and perhaps filled: it has to be the one in force. */
-    if (fresh && v != NULL && change(c, NULL, v, NULL, NULL) < 0)
+    if (fresh && v != NULL && change(c, NULL, v, NULL, NULL, NULL) < 0)
         Py_CLEAR(v);
     return v;
 }
@@ -383,7 +396,7 @@ set_params(PyObject *op, PyObject *value, void *closure)
     PyObject *params = own_params(value);
     int rc = params == NULL
                  ? -1
-                 : change((hpy_client *)op, NULL, params, NULL, NULL);
+                 : change((hpy_client *)op, NULL, params, NULL, NULL, NULL);
     Py_XDECREF(params);
     return rc;
 }
@@ -407,7 +420,7 @@ set_timeout(PyObject *op, PyObject *value, void *closure)
 {
     if (refuse_delete(value, "timeout") < 0)
         return -1;
-    return change((hpy_client *)op, NULL, NULL, value, NULL);
+    return change((hpy_client *)op, NULL, NULL, value, NULL, NULL);
 }
 
 static PyObject *
@@ -427,7 +440,7 @@ static void
 apply_trace(hpy_client *c)
 {
     hpy_lock(&c->lock);
-    hp_transport_trace(c->transport, c->defaults->trace != NULL);
+    hp_transport_trace(c->transport, c->defaults->listeners != NULL);
     hpy_unlock(&c->lock);
 }
 
@@ -435,9 +448,18 @@ static int
 set_trace(PyObject *op, PyObject *value, void *closure)
 {
     if (refuse_delete(value, "trace") < 0 ||
-        change((hpy_client *)op, NULL, NULL, NULL, value) < 0)
+        change((hpy_client *)op, NULL, NULL, NULL, value, NULL) < 0)
         return -1;
     apply_trace((hpy_client *)op);
+    return 0;
+}
+
+int
+hpy_client_set_log(hpy_client *c, PyObject *log)
+{
+    if (change(c, NULL, NULL, NULL, NULL, log) < 0)
+        return -1;
+    apply_trace(c);
     return 0;
 }
 

@@ -55,20 +55,25 @@ set_timeout(hpy_state *st, hpy_defaults *d, PyObject *timeout)
 }
 
 static int
-set_trace(hpy_state *st, hpy_defaults *d, PyObject *trace)
+set_trace(hpy_state *st, hpy_defaults *d, PyObject *trace, PyObject *log)
 {
-    if (!hpy_given(trace))
-        return 0;
-    d->trace = Py_NewRef(trace);
-    d->listeners = hpy_trace_listeners(st, trace);
-    return d->listeners == NULL ? -1 : 0;
+    d->trace = hpy_given(trace) ? Py_NewRef(trace) : NULL;
+    d->log = hpy_given(log) ? Py_NewRef(log) : NULL;
+    PyObject *own = hpy_trace_listeners(st, trace), *last = NULL;
+    if (!PyErr_Occurred())
+        last = hpy_trace_listeners(st, log);
+    if (!PyErr_Occurred())
+        d->listeners = hpy_trace_join(own, last);
+    Py_XDECREF(own);
+    Py_XDECREF(last);
+    return PyErr_Occurred() ? -1 : 0;
 }
 
 static atomic_uint_fast64_t last_id;
 
 hpy_defaults *
 hpy_defaults_new(hpy_state *st, PyObject *headers, PyObject *params,
-                 PyObject *timeout, PyObject *trace)
+                 PyObject *timeout, PyObject *trace, PyObject *log)
 {
     if (check_headers(headers) < 0)
         return NULL;
@@ -84,7 +89,7 @@ hpy_defaults_new(hpy_state *st, PyObject *headers, PyObject *params,
     d->params = hpy_given(params) ? Py_NewRef(params) : NULL;
     d->n_fields = n;
     point_fields(d);
-    if (set_timeout(st, d, timeout) < 0 || set_trace(st, d, trace) < 0) {
+    if (set_timeout(st, d, timeout) < 0 || set_trace(st, d, trace, log) < 0) {
         hpy_defaults_unref(d);
         return NULL;
     }
@@ -107,6 +112,7 @@ hpy_defaults_unref(hpy_defaults *d)
     Py_XDECREF(d->params);
     Py_XDECREF(d->timeout);
     Py_XDECREF(d->trace);
+    Py_XDECREF(d->log);
     Py_XDECREF(d->listeners);
     PyMem_Free(d);
 }
@@ -121,6 +127,7 @@ hpy_defaults_traverse(hpy_defaults *d, visitproc visit, void *arg)
     Py_VISIT(d->params);
     Py_VISIT(d->timeout);
     Py_VISIT(d->trace);
+    Py_VISIT(d->log);
     Py_VISIT(d->listeners);
     return 0;
 }

@@ -14,7 +14,8 @@ typedef struct hpy_defaults {
     PyObject *timeout; /* config.Timeout; NULL: hp_timeouts_default */
     hp_timeouts timeouts;
     PyObject *trace;           /* as it was given; NULL: none */
-    PyObject *listeners;       /* a tuple of the one made of it; NULL: none */
+    PyObject *log;             /* log.h: a handler of ours; NULL: none */
+    PyObject *listeners;       /* a tuple of those made of them; NULL: none */
     const char *auto_encoding; /* value of the Accept-Encoding nobody chose:
                                   left out with a Range or without decoding */
     bool has_range;
@@ -26,7 +27,7 @@ typedef struct hpy_defaults {
  * get a new reference. */
 hpy_defaults *hpy_defaults_new(hpy_state *st, PyObject *headers,
                                PyObject *params, PyObject *timeout,
-                               PyObject *trace);
+                               PyObject *trace, PyObject *log);
 hpy_defaults *hpy_defaults_ref(hpy_defaults *d);
 void hpy_defaults_unref(hpy_defaults *d); /* NULL is fine */
 int hpy_defaults_traverse(hpy_defaults *d, visitproc visit, void *arg);

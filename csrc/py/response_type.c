@@ -7,6 +7,7 @@
 #include "errors.h"
 #include "gil.h"
 #include "leaks.h"
+#include "log.h"
 #include "response_doc.h"
 #include "trace.h"
 
@@ -34,6 +35,7 @@ answer(hpy_response *r, hp_drive want, hpy_exc *raised, hp_err *err)
     switch (want) {
     case HP_DRIVE_ERROR:
         return -1;
+    case HP_DRIVE_CONNECTS:
     case HP_DRIVE_EVENTS:
         return 0;
     case HP_DRIVE_DIAL:
@@ -69,7 +71,8 @@ hpy_response_head(hpy_response *r)
     hp_drive d;
     hp_err_clear(&err);
     while ((d = hpy_drive_head(r->st, r->ex, &err)) != HP_DRIVE_DONE) {
-        if (d == HP_DRIVE_EVENTS && hpy_response_tell(r) < 0)
+        if ((d == HP_DRIVE_CONNECTS && hpy_log_look(r) < 0) ||
+            (d == HP_DRIVE_EVENTS && hpy_response_tell(r) < 0))
             return told_badly(r, &raised);
         if (answer(r, d, &raised, &err) < 0)
             return head_failed(r, &err, &raised);

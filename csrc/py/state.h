@@ -72,6 +72,7 @@ typedef enum hpy_arg {
     X(REQUEST, "hpool._records", "Request")                                    \
     X(REDUCE, "hpool._response", "reduce")                                     \
     X(STREAM_CONSUMED, "hpool.errors", "StreamConsumed")                       \
+    X(LOG_WANTED, "hpool._log", "wanted")                                      \
     X(LISTENER, "hpool._trace", "listener")                                    \
     X(INFO, "hpool._trace", "info")                                            \
     X(TIMEDELTA, "datetime", "timedelta")                                      \

@@ -20,6 +20,20 @@ hpy_trace_listeners(hpy_state *st, PyObject *given)
     return tuple;
 }
 
+PyObject *
+hpy_trace_join(PyObject *first, PyObject *then)
+{
+    if (first == NULL || then == NULL)
+        return Py_XNewRef(first == NULL ? then : first);
+    return PySequence_Concat(first, then);
+}
+
+bool
+hpy_trace_telling(void)
+{
+    return telling > 0;
+}
+
 int
 hpy_trace_begin(hpy_response *r, PyObject *given, hp_request_trace *out)
 {
@@ -31,13 +45,8 @@ hpy_trace_begin(hpy_response *r, PyObject *given, hp_request_trace *out)
     if (own == NULL && others == NULL)
         return 0;
     *out = HP_TRACE_EVENTS;
-    r->listeners = own != NULL && others != NULL
-                       ? PySequence_Concat(own, others)
-                       : Py_XNewRef(others);
-    if (others == NULL)
-        r->listeners = own;
-    else
-        Py_XDECREF(own);
+    r->listeners = hpy_trace_join(own, others);
+    Py_XDECREF(own);
     return r->listeners == NULL ? -1 : 0;
 }
 

@@ -17,6 +17,13 @@
  * for None or a missing one. New reference. RAISES TypeError. */
 PyObject *hpy_trace_listeners(hpy_state *st, PyObject *given);
 
+/* The two tuples as one, either of which may be NULL; new reference, NULL with
+ * an exception, and for two NULLs without. */
+PyObject *hpy_trace_join(PyObject *first, PyObject *then);
+
+/* Is this thread in a listener? */
+bool hpy_trace_telling(void);
+
 /* Before the exchange is made: who listens to it, the call's own first, and
  * what the core has to note. RAISES. */
 int hpy_trace_begin(hpy_response *r, PyObject *given, hp_request_trace *out);

@@ -254,6 +254,10 @@ hp_ex_state_connect(hp_exchange *ex, hp_waker *waker, hp_wait *w)
     default:
         break;
     }
+    if (ex->announce_connect) {
+        ex->announce_connect = false;
+        return HP_GO_CONNECTS;
+    }
     if (ex->dial == NULL &&
         hp_pool_new_conn(ex->pool, &ex->want, ex->timeouts.connect,
                          ex->timeouts.tls, &ex->dial) != 0)

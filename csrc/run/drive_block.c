@@ -175,6 +175,8 @@ outcome(visit *v, hp_go go, hp_err *err)
         return HP_DRIVE_REWIND;
     case HP_GO_DIAL:
         return HP_DRIVE_DIAL;
+    case HP_GO_CONNECTS:
+        return HP_DRIVE_CONNECTS;
     case HP_GO_EVENTS:
         return HP_DRIVE_EVENTS;
     case HP_GO_ERROR:

@@ -89,6 +89,7 @@ init(hp_exchange *ex, hp_transport *t, const hp_request *r)
     ex->source = r->source;
     ex->idempotent = r->idempotent;
     ex->decode = r->decode;
+    ex->announce_connect = r->announce_connect;
     ex->max_size = r->max_size;
     ex->max_decoded_size = r->max_decoded_size;
     ex->timings.started = hp_clock_now();

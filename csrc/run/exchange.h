@@ -85,9 +85,10 @@ typedef enum hp_go {
     HP_GO_WAIT,  /* the wait says for what */
     HP_GO_PIECE, /* the next piece of a produced body */
     HP_GO_REWIND,
-    HP_GO_DIAL,   /* the socket of a custom dial */
-    HP_GO_EVENTS, /* somebody is to be told before there is a wait */
-    HP_GO_ERROR   /* ex->err */
+    HP_GO_DIAL,     /* the socket of a custom dial */
+    HP_GO_CONNECTS, /* the first connection is about to be made */
+    HP_GO_EVENTS,   /* somebody is to be told before there is a wait */
+    HP_GO_ERROR     /* ex->err */
 } hp_go;
 
 /* The request on its way out: a frame of up to four parts at a time. */
@@ -130,8 +131,9 @@ struct hp_exchange {
     char *site;            /* NULL: not given */
     hp_key key;            /* its copy */
     hp_want want;
-    hp_pconn *dial; /* CONNECT: our own */
-    bool redialed;  /* once after EMFILE */
+    hp_pconn *dial;        /* CONNECT: our own */
+    bool announce_connect; /* HP_GO_CONNECTS is yet to be said */
+    bool redialed;         /* once after EMFILE */
     hp_timeouts timeouts;
     hp_ns total_deadline;
     hp_ns phase_deadline; /* QUEUED, LINGER, HEAD, GRACE, awaiting_continue */

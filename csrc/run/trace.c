@@ -19,15 +19,15 @@ static const hp_trace silent;
 /* ---- life ---- */
 
 static void
-tell_start(hp_exchange *ex, const hp_request *r)
+tell_start(hp_exchange *ex, hp_span url)
 {
     char store[512];
-    hp_buf url;
-    hp_buf_init(&url, store, sizeof store, 1 << 20);
-    hp_url_public(r->url, &url); /* as much as there is memory for */
+    hp_buf shown;
+    hp_buf_init(&shown, store, sizeof store, 1 << 20);
+    hp_url_public(url, &shown); /* as much as there is memory for */
     TELL(ex, REQUEST_START, .at = ex->timings.started,
-         .text = {ex->prepared->method, hp_span_of(url.ptr, url.len)});
-    hp_buf_free(&url);
+         .text = {ex->prepared->method, hp_span_of(shown.ptr, shown.len)});
+    hp_buf_free(&shown);
 }
 
 int
@@ -35,7 +35,14 @@ hp_ex_trace_begin(hp_exchange *ex, const hp_request *r, hp_err *err)
 {
     if (r->trace == HP_TRACE_SILENT)
         ex->want.trace = &silent;
-    if (r->trace != HP_TRACE_EVENTS)
+    return r->trace == HP_TRACE_EVENTS ? hp_exchange_listen(ex, r->url, err)
+                                       : 0;
+}
+
+int
+hp_exchange_listen(hp_exchange *ex, hp_span url, hp_err *err)
+{
+    if (ex->trace)
         return 0;
     struct hp_ex_trace *t = hp_calloc(sizeof *t);
     if (t == NULL)
@@ -46,7 +53,7 @@ hp_ex_trace_begin(hp_exchange *ex, const hp_request *r, hp_err *err)
     t->to.host = hp_key_address(ex->key.text);
     ex->trace = t;
     ex->want.trace = &t->to;
-    tell_start(ex, r);
+    tell_start(ex, url);
     return 0;
 }
 

@@ -307,6 +307,55 @@ test_silent(void)
     kit_free(&k);
 }
 
+/* Who asks for it learns of the first dial before it begins, and may listen
+ * from there on. */
+static void
+test_listen_before_the_dial(void)
+{
+    kit k;
+    kit_init(&k);
+    k.r.announce_connect = true;
+    PLAY(&k, SCRIPT_BYTES(OK), SCRIPT_BYTES(OK));
+    hp_err err;
+    hp_exchange *ex = kit_new(&k);
+    CHECK_INT(kit_head(&k, ex), HP_GO_CONNECTS);
+    CHECK(take(ex) == NULL);
+    hp_stats *s = hp_transport_stats(k.t);
+    CHECK_INT(s->total.count.dials, 0);
+    hp_stats_free(s);
+    for (int i = 0; i < 2; i++) /* once is enough */
+        CHECK_INT(hp_exchange_listen(ex, HP_SPAN_LIT("http://u:pw@h/?q"), &err),
+                  0);
+    CHECK_INT(kit_head(&k, ex), HP_GO_DONE);
+    CHECK_INT(kit_body(&k, ex, 8192, true), HP_GO_DONE);
+    hp_event *e = take(ex);
+    CHECK_STR(kinds(e), "request_start got_conn wrote_headers wrote_request "
+                        "got_first_response_byte got_response put_idle_conn "
+                        "request_done");
+    CHECK_SPAN(e->text[1], "http://h/");
+    hp_event_free_all(e);
+    hp_exchange_free(ex);
+    CHECK(get(&k) == NULL); /* on a connection that is there: no word of it */
+    kit_free(&k);
+}
+
+/* One that is made for a second attempt is as good as any. */
+static void
+test_announced_when_it_comes_to_that(void)
+{
+    kit k;
+    kit_init(&k);
+    PLAY(&k, SCRIPT_BYTES(OK), {.op = SCRIPT_EOF});
+    PLAY(&k, SCRIPT_BYTES(OK));
+    kit_get_ok(&k, "hi");
+    k.r.announce_connect = true;
+    hp_exchange *ex = kit_new(&k);
+    CHECK_INT(kit_head(&k, ex), HP_GO_CONNECTS);
+    CHECK_INT(kit_head(&k, ex), HP_GO_DONE);
+    hp_exchange_free(ex);
+    kit_free(&k);
+}
+
 /* ---- memory ---- */
 
 /* Whichever allocation fails, the request ends, and nothing leaks. */
@@ -347,6 +396,8 @@ main(void)
     RUN(test_a_close_is_told_once);
     RUN(test_close_idle);
     RUN(test_silent);
+    RUN(test_listen_before_the_dial);
+    RUN(test_announced_when_it_comes_to_that);
     RUN(test_no_memory);
     DONE();
 }
