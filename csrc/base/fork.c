@@ -4,6 +4,8 @@
 #include <stdatomic.h>
 #include <stddef.h>
 
+#include "base/lock.h"
+
 static atomic_uint generation;
 static _Atomic(const hp_fork_hooks *) table[HP_FORK_ORDER_COUNT];
 static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -39,6 +41,9 @@ static void
 on_child(void)
 {
     atomic_fetch_add(&generation, 1);
+#ifndef NDEBUG
+    hp_locks_held = 0; /* those that were taken for the fork are made anew */
+#endif
     for (int i = HP_FORK_ORDER_COUNT - 1; i >= 0; i--) {
         const hp_fork_hooks *h = atomic_load(&table[i]);
         if (h && h->child)

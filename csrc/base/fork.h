@@ -16,11 +16,12 @@ typedef struct hp_fork_hooks {
 
 enum {
     HP_FORK_ORDER_KEEPER = 0, /* stops its thread first */
-    HP_FORK_ORDER_TRANSPORTS = 1,
-    HP_FORK_ORDER_CANCEL = 2,
-    HP_FORK_ORDER_RESOLVE = 3,
-    HP_FORK_ORDER_TLS = 4,
-    HP_FORK_ORDER_ADDR_TROUBLE = 5,
+    HP_FORK_ORDER_TLS_GATE,   /* waits for those inside: no lock is taken yet */
+    HP_FORK_ORDER_TRANSPORTS,
+    HP_FORK_ORDER_CANCEL,
+    HP_FORK_ORDER_RESOLVE,
+    HP_FORK_ORDER_TLS,
+    HP_FORK_ORDER_ADDR_TROUBLE,
     HP_FORK_ORDER_COUNT
 };
 

@@ -1,4 +1,5 @@
-/* lock: a mutex that, in debug builds, knows who holds it.
+/* lock: a mutex that, in debug builds, knows who holds it, and a thread that
+ * knows how many it holds.
  *
  * Lock order (outer first) is in csrc/README.rst. Under no lock of ours is
  * there I/O, a callback, or anything else that can wait. */
@@ -16,6 +17,10 @@ typedef struct hp_mutex {
     bool held;
 #endif
 } hp_mutex;
+
+#ifndef NDEBUG
+extern _Thread_local int hp_locks_held; /* by this thread */
+#endif
 
 #define HP_MUTEX_INIT {.m = PTHREAD_MUTEX_INITIALIZER}
 
@@ -41,6 +46,7 @@ hp_lock(hp_mutex *mu)
 #ifndef NDEBUG
     mu->owner = pthread_self();
     mu->held = true;
+    hp_locks_held++;
 #endif
 }
 
@@ -49,6 +55,7 @@ hp_unlock(hp_mutex *mu)
 {
 #ifndef NDEBUG
     mu->held = false;
+    hp_locks_held--;
 #endif
     pthread_mutex_unlock(&mu->m);
 }
@@ -56,8 +63,10 @@ hp_unlock(hp_mutex *mu)
 #ifndef NDEBUG
 #define HP_ASSERT_HELD(mu)                                                     \
     assert((mu)->held &&pthread_equal((mu)->owner, pthread_self()))
+#define HP_ASSERT_NONE_HELD() assert(hp_locks_held == 0)
 #else
 #define HP_ASSERT_HELD(mu) ((void)0)
+#define HP_ASSERT_NONE_HELD() ((void)0)
 #endif
 
 #endif

@@ -7,8 +7,8 @@
  *
  * Locks: the registry's guards map, idle list, reference counts. A setting's
  * own mutex guards ctx and is held while files are read and parsed, which may
- * take tens of milliseconds; never are both held, and no I/O happens under the
- * registry's.
+ * take tens of milliseconds, inside OpenSSL's gate; never are both held, and no
+ * I/O happens under the registry's.
  */
 #include "net/tls_impl.h"
 
@@ -28,6 +28,7 @@
 #include "base/lock.h"
 #include "base/map.h"
 #include "base/mem.h"
+#include "net/tls_gate.h"
 
 struct hp_tls {
     uint64_t id;
@@ -68,9 +69,10 @@ fork_parent(void)
     hp_unlock(&reg.lock);
 }
 
-/* A thread that is gone may have held a setting's mutex. It had not published
- * its context, so that one counts as never begun (what it had allocated is
- * lost, once). Finished contexts are memory like any other and stay good. */
+/* A thread that the fork did not wait for may have held a setting's mutex. It
+ * had not published its context, so that one counts as never begun (what it had
+ * allocated is lost, once). Finished contexts are memory like any other and
+ * stay good. */
 static void
 fork_child(void)
 {
@@ -91,7 +93,8 @@ static void
 start(void)
 {
     hp_list_init(&reg.idle);
-    start_failed = hp_fork_register(&fork_hooks);
+    start_failed =
+        hp_tls_gate_init() != 0 || hp_fork_register(&fork_hooks) != 0;
 }
 
 /* ---- the system's store ---- */
@@ -346,7 +349,11 @@ setting_free(hp_tls *t)
 {
     if (t == NULL)
         return;
-    SSL_CTX_free(t->ctx);
+    if (t->ctx) {
+        hp_tls_enter();
+        SSL_CTX_free(t->ctx);
+        hp_tls_leave();
+    }
     if (t->keylog_fd >= 0)
         close(t->keylog_fd);
     hp_mutex_destroy(&t->build);
@@ -487,6 +494,7 @@ hp_tls_contexts_built(void)
 SSL_CTX *
 hp_tls_context(hp_tls *t, hp_err *err)
 {
+    hp_tls_enter();
     hp_lock(&t->build);
     if (t->ctx == NULL) {
         t->ctx = hp_tls_build(&t->set, &t->keylog_fd, err);
@@ -495,5 +503,6 @@ hp_tls_context(hp_tls *t, hp_err *err)
     }
     SSL_CTX *ctx = t->ctx;
     hp_unlock(&t->build);
+    hp_tls_leave();
     return ctx;
 }

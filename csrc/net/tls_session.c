@@ -6,6 +6,7 @@
 
 #include "base/lock.h"
 #include "base/mem.h"
+#include "net/tls_gate.h"
 #include "net/tls_impl.h"
 
 struct hp_sessions {
@@ -53,8 +54,12 @@ hp_sessions_clear(hp_sessions *s)
     memcpy(gone, s->list, sizeof gone);
     s->n = 0;
     hp_unlock(&s->mu);
+    if (n == 0)
+        return;
+    hp_tls_enter();
     while (n > 0)
         SSL_SESSION_free(gone[--n]);
+    hp_tls_leave();
 }
 
 void
@@ -108,13 +113,15 @@ hp_sessions_put(hp_sessions *s, const SSL_SESSION *session)
 {
     if (session == NULL || !SSL_SESSION_is_resumable(session))
         return;
+    hp_tls_enter();
     SSL_SESSION *fresh = copy_of(session);
-    if (fresh == NULL)
-        return;
-    hp_lock(&s->mu);
-    SSL_SESSION *victim = s->off ? fresh : insert(s, fresh);
-    hp_unlock(&s->mu);
-    SSL_SESSION_free(victim);
+    if (fresh) {
+        hp_lock(&s->mu);
+        SSL_SESSION *victim = s->off ? fresh : insert(s, fresh);
+        hp_unlock(&s->mu);
+        SSL_SESSION_free(victim);
+    }
+    hp_tls_leave();
 }
 
 /* What the server promised, at most what OpenSSL allows. Nothing promised:
@@ -152,10 +159,12 @@ SSL_SESSION *
 hp_sessions_take(hp_sessions *s)
 {
     SSL_SESSION *session;
+    hp_tls_enter();
     while ((session = pop_newest(s)) != NULL) {
         if (!is_stale(session) && !certificate_expired(session))
             break;
         SSL_SESSION_free(session);
     }
+    hp_tls_leave();
     return session;
 }

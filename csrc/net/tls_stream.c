@@ -3,7 +3,8 @@
  * OpenSSL reads and writes through a BIO of ours, which calls the lower
  * stream; so sends follow the lower stream's rules (no SIGPIPE), and the lower
  * stream may itself be TLS. An SSL object has one user at a time, like every
- * stream; nothing here locks.
+ * stream; nothing here locks. OpenSSL does: what goes into it passes its gate
+ * (tls_gate.h).
  *
  * OpenSSL forgets why it failed: after a fatal error a second SSL_read reports
  * something else. The first verdict is therefore kept (`broken`, `code`) and
@@ -21,6 +22,7 @@
 
 #include "base/list.h"
 #include "base/mem.h"
+#include "net/tls_gate.h"
 
 enum {
     RECORD_MAX = 16384,    /* RFC 8446 5.1 */
@@ -287,10 +289,13 @@ peek(tls_stream *s, bool corked)
 {
     char c;
     hp_err low;
+    hp_tls_enter();
     begin(s, &low);
     s->corked = corked;
     int r = SSL_peek(s->ssl, &c, 1);
-    return r > 0 ? 1 : verdict(s, r);
+    r = r > 0 ? 1 : verdict(s, r);
+    hp_tls_leave();
+    return r;
 }
 
 /* Also true when read would report an end or an error at once: whoever polls
@@ -555,9 +560,11 @@ tls_shutdown(hp_stream *st)
     tls_stream *s = self(st);
     if (s->ready && !s->broken && !s->mute && !s->stuck) {
         hp_err low;
+        hp_tls_enter();
         begin(s, &low);
         SSL_shutdown(s->ssl);
         ERR_clear_error();
+        hp_tls_leave();
     }
 }
 
@@ -565,19 +572,48 @@ static void
 tls_close(hp_stream *st, bool polite)
 {
     tls_stream *s = self(st);
+    hp_tls_enter();
     if (polite)
         tls_shutdown(st);
     SSL_free(s->ssl);
     ERR_clear_error();
     hp_sessions_unref(s->sessions);
+    hp_tls_leave();
     s->lower->ops->close(s->lower, polite);
     hp_tls_unref(s->tls);
     hp_free(s);
 }
 
-static const hp_stream_ops tls_ops = {.read = tls_read,
-                                      .writev = tls_writev,
-                                      .handshake = tls_handshake,
+static ssize_t
+gated_read(hp_stream *st, void *buf, size_t n, hp_err *err)
+{
+    hp_tls_enter();
+    ssize_t r = tls_read(st, buf, n, err);
+    hp_tls_leave();
+    return r;
+}
+
+static ssize_t
+gated_writev(hp_stream *st, const struct iovec *iov, int n, hp_err *err)
+{
+    hp_tls_enter();
+    ssize_t r = tls_writev(st, iov, n, err);
+    hp_tls_leave();
+    return r;
+}
+
+static int
+gated_handshake(hp_stream *st, hp_err *err)
+{
+    hp_tls_enter();
+    int r = tls_handshake(st, err);
+    hp_tls_leave();
+    return r;
+}
+
+static const hp_stream_ops tls_ops = {.read = gated_read,
+                                      .writev = gated_writev,
+                                      .handshake = gated_handshake,
                                       .liveness = tls_liveness,
                                       .pending = tls_pending,
                                       .fd = tls_fd,
@@ -613,9 +649,8 @@ set_up(tls_stream *s, SSL_CTX *ctx)
     return hp_tls_set_name(s->ssl, s->name);
 }
 
-hp_stream *
-hp_tls_stream_new(hp_tls *t, hp_stream *lower, const char *server_name,
-                  hp_err *err)
+static hp_stream *
+stream_new(hp_tls *t, hp_stream *lower, const char *server_name, hp_err *err)
 {
     hp_span name = hp_tls_bare_name(server_name);
     if (name.len == 0) {
@@ -646,6 +681,16 @@ hp_tls_stream_new(hp_tls *t, hp_stream *lower, const char *server_name,
     return &s->stream;
 }
 
+hp_stream *
+hp_tls_stream_new(hp_tls *t, hp_stream *lower, const char *server_name,
+                  hp_err *err)
+{
+    hp_tls_enter();
+    hp_stream *st = stream_new(t, lower, server_name, err);
+    hp_tls_leave();
+    return st;
+}
+
 /* A session that cannot be set makes a full handshake, no error. */
 void
 hp_tls_stream_resume(hp_stream *st, hp_sessions *sessions)
@@ -653,10 +698,12 @@ hp_tls_stream_resume(hp_stream *st, hp_sessions *sessions)
     tls_stream *s = self(st);
     assert(st->ops == &tls_ops && s->sessions == NULL && !s->ready);
     s->sessions = hp_sessions_ref(sessions);
+    hp_tls_enter();
     SSL_SESSION *session = hp_sessions_take(sessions);
-    if (session == NULL)
-        return;
-    s->offered = SSL_set_session(s->ssl, session) == 1;
-    ERR_clear_error();
-    SSL_SESSION_free(session);
+    if (session) {
+        s->offered = SSL_set_session(s->ssl, session) == 1;
+        ERR_clear_error();
+        SSL_SESSION_free(session);
+    }
+    hp_tls_leave();
 }

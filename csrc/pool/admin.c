@@ -103,7 +103,7 @@ hp_pool_interrupt(hp_pool *p)
     hp_trash t = {0};
     hp_lock(&p->mu);
     end_all(p, true, &t);
-    t.call_keeper = false; /* the exit stops it, and holds outer locks */
+    t.call_keeper = false; /* the exit stops it */
     hp_pool_unlock(p);
     hp_trash_empty(p, &t);
 }

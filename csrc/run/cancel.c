@@ -27,11 +27,17 @@ release(void)
     hp_unlock(&mu);
 }
 
+static void
+renew(void)
+{
+    hp_mutex_init(&mu);
+}
+
 const hp_fork_hooks hp_cancel_fork_hooks = {
     .order = HP_FORK_ORDER_CANCEL,
     .prepare = prepare,
     .parent = release,
-    .child = release, /* the forking thread holds it */
+    .child = renew,
 };
 
 hp_cancel *

@@ -19,6 +19,7 @@ struct hp_transport {
     hp_node node;      /* registry */
     hp_ns born;        /* hp_clock_idle() */
     atomic_bool ended; /* closed, or about to be freed */
+    bool interrupted;  /* by the exit; under the registry's lock */
 };
 
 static struct {
@@ -142,18 +143,31 @@ enum {
     EXIT_WAIT_MS = 1000
 };
 
-static void
-interrupt(hp_transport *t)
+/* The pool of one that was not interrupted yet, with a reference, or NULL. */
+static hp_pool *
+next_to_interrupt(void)
 {
-    hp_pool_interrupt(t->pool);
+    hp_pool *p = NULL;
+    hp_lock(&registry.mu);
+    hp_node *n = registry.ready ? hp_list_first(&registry.list) : NULL;
+    for (; n && p == NULL; n = hp_list_next(&registry.list, n)) {
+        hp_transport *t = HP_CONTAINER(n, hp_transport, node);
+        if (!t->interrupted)
+            p = hp_pool_ref(t->pool);
+        t->interrupted = true;
+    }
+    hp_unlock(&registry.mu);
+    return p;
 }
 
+/* Connections are closed on the way, so that no lock may be held. */
 void
 hp_process_shutdown(void)
 {
-    hp_lock(&registry.mu);
-    each_transport(interrupt);
-    hp_unlock(&registry.mu);
+    for (hp_pool *p; (p = next_to_interrupt()) != NULL;) {
+        hp_pool_interrupt(p);
+        hp_pool_unref(p);
+    }
     for (int ms = 0; ms < EXIT_WAIT_MS && atomic_load(&inside) > 0; ms++)
         poll(NULL, 0, 1);
     hp_keeper_stop_for_good();

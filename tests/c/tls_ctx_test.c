@@ -464,7 +464,8 @@ life_after_fork(hp_tls *unfinished, hp_tls *finished)
 }
 
 /* The builder has its mutex and sits in the middle of a FIFO when the process
- * forks; the child finds a plain file in its place. */
+ * forks, which does not wait for it for ever; the child finds a plain file in
+ * its place. */
 static void
 fork_while_building(void)
 {

@@ -1,0 +1,5 @@
+#include "base/lock.h"
+
+#ifndef NDEBUG
+_Thread_local int hp_locks_held;
+#endif
