@@ -103,6 +103,20 @@ def python_m(*arguments, **how):
     )
 
 
+# ---- advice ------------------------------------------------------------------
+
+
+def codes(client):
+    """Of what client.advise() says, the worst first."""
+    return [advice.code for advice in client.advise()]
+
+
+def found(client, code):
+    """The one advice of that code, and it must be there."""
+    (advice,) = [a for a in client.advise() if a.code == code]
+    return advice
+
+
 # ---- sockets, as Linux lists them --------------------------------------------
 
 CLOSE_WAIT = "08"
