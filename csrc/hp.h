@@ -33,6 +33,7 @@
 #include "net/tls.h"
 #include "pool/holders.h"
 #include "pool/limits.h"
+#include "pool/shortage.h"
 #include "pool/stats.h"
 #include "wire/coding.h"
 #include "wire/head.h"
@@ -336,6 +337,10 @@ typedef struct hp_conn_facts {
                                 connection was given up */
     bool released;
 } hp_conn_facts;
+
+/* Of one that failed with HP_E_POOL_TIMEOUT or HP_E_QUEUE_FULL; else NULL. Lives
+ * as long as the exchange. */
+const hp_shortage *hp_exchange_shortage(const hp_exchange *ex);
 
 void hp_exchange_timings(const hp_exchange *ex, hp_timings *out);
 /* Strings live as long as the exchange. */

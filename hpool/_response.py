@@ -160,8 +160,21 @@ def loads(response: Response, **kw: Any) -> Any:
             return json.loads(response.text, **kw)
     except json.JSONDecodeError as exc:
         raise JSONDecodeError(
-            exc.msg, exc.doc, exc.pos, response=response
+            exc.msg, exc.doc, exc.pos, **_where(response)
         ) from None
+
+
+def _where(response: Response) -> dict[str, Any]:
+    """What every error says of its request, where there is an answer."""
+    connection = response.connection
+    return {
+        "request": response.request,
+        "response": response,
+        "phase": "body",
+        "timings": response.timings,
+        "attempts": connection.attempts,
+        "host": connection.key or None,
+    }
 
 
 def status_error(response: Response) -> HTTPError:
@@ -173,9 +186,7 @@ def status_error(response: Response) -> HTTPError:
     reason = f": {response.reason[:80]}" if response.reason else ""
     url = url_for_text(response.url)
     return HTTPError(
-        f"{status} {kind}{reason} for url: {url}",
-        request=response.request,
-        response=response,
+        f"{status} {kind}{reason} for url: {url}", **_where(response)
     )
 
 

@@ -173,11 +173,57 @@ class WriteTimeout(TimeoutException):
     """The server took nothing of the request for `write` seconds."""
 
 
-class PoolTimeout(TimeoutException):
+class _Shortage:
+    """What a request that got no connection found.
+
+    in_use, dialing, draining   connections under the limit that was reached,
+                                by what they do
+    waiting     requests in line, this one included if it was
+    limit, limit_name   that limit, e.g. 2 and "max_conns_per_host"
+    holder      who has had a connection for longest, and what for, e.g.
+                "GET /x and its body is unread"; None if nobody has one
+    held_for    ... and for how many seconds
+    """
+
+    in_use: int
+    dialing: int
+    draining: int
+    waiting: int
+    limit: int
+    limit_name: str
+    holder: str | None
+    held_for: float | None
+
+    def __init__(
+        self,
+        *args: object,
+        in_use: int = 0,
+        dialing: int = 0,
+        draining: int = 0,
+        waiting: int = 0,
+        limit: int = 0,
+        limit_name: str = "",
+        holder: str | None = None,
+        held_for: float | None = None,
+        **where: Any,
+    ) -> None:
+        super().__init__(*args, **where)
+        self.in_use = in_use
+        self.dialing = dialing
+        self.draining = draining
+        self.waiting = waiting
+        self.limit = limit
+        self.limit_name = limit_name
+        self.holder = holder
+        self.held_for = held_for
+
+
+class PoolTimeout(_Shortage, TimeoutException):
     """No connection became free within `pool` seconds.
 
     The message says how many are in use, which limit was hit, how many wait
-    and who has held a connection for longest.
+    and who has held a connection for longest; so do the attributes `in_use
+    dialing draining waiting limit limit_name holder held_for`.
     """
 
 
@@ -185,8 +231,12 @@ class TotalTimeout(TimeoutException):
     """`total` or an enclosing `hpool.deadline()` ran out, in any phase."""
 
 
-class QueueFull(TransportError):
-    """All connections are in use and `max_waiting` requests wait already."""
+class QueueFull(_Shortage, TransportError):
+    """All connections are in use and `max_waiting` requests wait already.
+
+    Says what PoolTimeout says, in words and attributes; `waiting` is all that
+    wait, whatever for.
+    """
 
 
 class ProtocolError(TransportError):

@@ -1,7 +1,5 @@
-/* admin: what is done to a pool as a whole: closing, forking, describing. */
+/* admin: what is done to a pool as a whole: closing, forking. */
 #include <assert.h>
-#include <stdio.h>
-#include <string.h>
 
 #include "base/mem.h"
 #include "pool/host.h"
@@ -49,7 +47,7 @@ end_leases(hp_pool *p, hp_host *h, bool bodies_too, hp_trash *t)
         bool in_body = atomic_load(&w->holding) >= HP_HOLDING_BODY_UNREAD;
         if (w->state == HP_WANT_SERVED) {
             hp_pconn *c = w->conn;
-            hp_list_remove(&w->wait_node);
+            hp_want_give_up(w);
             refuse(p, w, t);
             hp_pconn_offer(p, c, hp_clock_idle(), t);
         } else if (w->interest && (bodies_too || !in_body)) {
@@ -247,6 +245,7 @@ hp_pool_fork_child(hp_pool *p)
     hp_stash_fork_child(p);
     hp_list_init(&p->lru);
     hp_list_init(&p->queue);
+    hp_list_init(&p->leased);
     hp_list_init(&p->unarmed);
     hp_list_init(&p->chores);
     p->now = p->peak = (hp_gauges){0};
@@ -258,113 +257,4 @@ hp_pool_fork_child(hp_pool *p)
     p->keep_at = HP_NEVER;
     p->keeper_lost = false;
     p->keeper_slot = -1;
-}
-
-/* ---- describe ---- */
-
-static const char *
-holding_words(int holding)
-{
-    switch (holding) {
-    case HP_HOLDING_SENDING:
-        return "still being sent";
-    case HP_HOLDING_AWAITING_HEAD:
-        return "awaiting its answer";
-    case HP_HOLDING_BODY_UNREAD:
-        return "and its body is unread";
-    default:
-        return "and its body is half read";
-    }
-}
-
-static const hp_want *
-longest_holder(const hp_pool *p, const hp_host *only)
-{
-    const hp_want *oldest = NULL;
-    for (hp_map_node *n = NULL; (n = hp_map_next(&p->hosts, n));) {
-        hp_node *first = hp_list_first(&HOST_OF(n)->leased);
-        if (first == NULL || (only && HOST_OF(n) != only))
-            continue;
-        const hp_want *w = HP_CONTAINER(first, hp_want, wait_node);
-        if (oldest == NULL || w->leased_at < oldest->leased_at)
-            oldest = w;
-    }
-    return oldest;
-}
-
-static int
-describe_counts(const hp_gauges *g, int64_t limit, const char *name, char *out,
-                size_t cap)
-{
-    int n = snprintf(out, cap, "%lld of %lld in use", (long long)g->in_use,
-                     (long long)limit);
-    const struct {
-        int64_t n;
-        const char *word;
-    } others[] = {{g->dialing, "dialing"}, {g->draining, "draining"}};
-    for (int i = 0; i < 2; i++) {
-        if (others[i].n && n >= 0 && (size_t)n < cap)
-            n += snprintf(out + n, cap - (size_t)n, ", %lld %s",
-                          (long long)others[i].n, others[i].word);
-    }
-    if (n >= 0 && (size_t)n < cap)
-        n += snprintf(out + n, cap - (size_t)n, " (%s), %lld waiting", name,
-                      (long long)g->waiting);
-    return n;
-}
-
-enum {
-    SITE_SHOWN = 120 /* of a line's text, which is known by its end */
-};
-
-static hp_span
-last(hp_span s, size_t n)
-{
-    return s.len > n ? hp_span_of(s.ptr + s.len - n, n) : s;
-}
-
-static void
-describe_holder(const hp_want *w, char *out, size_t cap)
-{
-    hp_span site = last(w->site, SITE_SHOWN);
-    snprintf(out, cap,
-             "; the oldest has been held for %.1f s by %.*s %.*s %s%s%s%.*s",
-             (double)(hp_clock_now() - w->leased_at) / HP_NS_PER_S,
-             w->method.len > 20 ? 20 : (int)w->method.len, w->method.ptr,
-             w->path.len > 80 ? 80 : (int)w->path.len, w->path.ptr,
-             holding_words(atomic_load(&w->holding)),
-             site.len ? ", made at " : "", site.len < w->site.len ? "..." : "",
-             (int)site.len, site.ptr);
-}
-
-static void
-describe_locked(hp_pool *p, const hp_host *h, hp_ns waited, hp_err *err)
-{
-    bool host_full =
-        !hp_below(hp_gauges_conns(&h->now), p->limits.max_conns_per_host);
-    hp_span address = hp_key_address(h->node.key);
-    char counts[160], holder[360] = "";
-    describe_counts(
-        host_full ? &h->now : &p->now,
-        host_full ? p->limits.max_conns_per_host : p->limits.max_conns,
-        host_full ? "max_conns_per_host" : "max_conns", counts, sizeof counts);
-    const hp_want *o = longest_holder(p, host_full ? h : NULL);
-    if (o)
-        describe_holder(o, holder, sizeof holder);
-    hp_err_set(err, HP_E_POOL_TIMEOUT,
-               "waited %.1f s for a connection to %.*s: %s%s",
-               (double)waited / HP_NS_PER_S,
-               address.len > 100 ? 100 : (int)address.len, address.ptr, counts,
-               holder);
-}
-
-void
-hp_pool_describe_wait(hp_pool *p, const hp_want *w, hp_ns waited, hp_err *err)
-{
-    hp_lock(&p->mu);
-    if (w->host)
-        describe_locked(p, w->host, waited, err);
-    else /* refused at this very moment */
-        hp_err_set(err, HP_E_CLOSED, "the client was closed");
-    hp_unlock(&p->mu);
 }

@@ -66,7 +66,7 @@ check_waiters(const hp_pool *p, const hp_host *h, found *f)
 }
 
 static void
-check_leased(const hp_host *h, found *f)
+check_leased(const hp_pool *p, const hp_host *h, found *f)
 {
     hp_ns since = 0;
     for (hp_node *at = hp_list_first(&h->leased); at;
@@ -76,6 +76,8 @@ check_leased(const hp_host *h, found *f)
         assert(w->host == h && w->conn && w->conn->host == h); /* I9 */
         assert(w->conn->room == HP_ROOM_LEASED && !w->slot);   /* I1 */
         assert(w->leased_at >= since);
+        assert(hp_node_linked(&w->total_node) ==
+               (p->limits.max_conns != HP_NO_LIMIT));
         since = w->leased_at;
         f->now.in_use++;
         f->now.asking += w->state == HP_WANT_SERVED;
@@ -203,7 +205,7 @@ check_host(const hp_pool *p, const hp_host *h, found *f)
 {
     found own = {0};
     check_waiters(p, h, &own);
-    check_leased(h, &own);
+    check_leased(p, h, &own);
     check_idle(h);
     for (hp_node *at = hp_list_first(&h->orphans); at;
          at = hp_list_next(&h->orphans, at)) {
@@ -269,6 +271,22 @@ check_queue(const hp_pool *p)
     assert(n == (p->limits.max_conns == HP_NO_LIMIT ? 0 : p->now.waiting));
 }
 
+/* While max_conns is set: everybody, longest first. */
+static void
+check_all_leased(const hp_pool *p)
+{
+    hp_ns since = 0;
+    int64_t n = 0;
+    for (hp_node *at = hp_list_first(&p->leased); at;
+         at = hp_list_next(&p->leased, at)) {
+        const hp_want *w = HP_CONTAINER(at, hp_want, total_node);
+        assert(w->conn && w->leased_at >= since);
+        since = w->leased_at;
+        n++;
+    }
+    assert(n == (p->limits.max_conns == HP_NO_LIMIT ? 0 : p->now.in_use));
+}
+
 static void
 check_chores(const hp_pool *p)
 {
@@ -314,6 +332,7 @@ hp_pool_check(const hp_pool *p)
            hp_gauges_conns(&p->now) <= p->limits.max_conns); /* I2 */
     check_lru(p);
     check_queue(p);
+    check_all_leased(p);
     check_chores(p);
     check_stashes(p);
 }

@@ -94,7 +94,7 @@ hp_pool_dialed(hp_pool *p, hp_want *w, hp_pconn *dialed)
     } else if (w->state == HP_WANT_DIALING) {
         hp_want_unlink(p, w, &t);
         hp_room_enter(p, dialed, HP_ROOM_LEASED);
-        hp_want_give(w, dialed);
+        hp_want_give(p, w, dialed);
         hp_want_lease(p, w);
     } else {
         assert(w->state == HP_WANT_REFUSED);
@@ -338,7 +338,7 @@ cancel_locked(hp_pool *p, hp_want *w, hp_trash *t)
     if (w->state != HP_WANT_NEW && w->state != HP_WANT_REFUSED)
         hp_want_unserved(p, w);
     if (w->state == HP_WANT_SERVED) {
-        hp_list_remove(&w->wait_node);
+        hp_want_give_up(w);
         served = w->conn;
     } else if (w->state != HP_WANT_NEW && w->state != HP_WANT_REFUSED) {
         h->pins++;

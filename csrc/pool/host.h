@@ -62,6 +62,7 @@ struct hp_pool {
     hp_map hosts;
     hp_list lru;     /* idle pconns of all hosts, oldest first */
     hp_list queue;   /* wants QUEUED over all hosts, while max_conns is set */
+    hp_list leased;  /* wants SERVED or LEASED, likewise */
     hp_list all;     /* every pconn */
     hp_list unarmed; /* idle pconns the poller does not watch yet */
     hp_list chores;  /* the keeper's: drains and orphaned dials */
@@ -163,7 +164,9 @@ void hp_pconn_discard(hp_pool *p, hp_pconn *c, hp_close_reason why,
                       hp_trash *t);
 /* Has a connection, and is on host->leased: SERVED. The wake is the
  * caller's. */
-void hp_want_give(hp_want *w, hp_pconn *c);
+void hp_want_give(hp_pool *p, hp_want *w, hp_pconn *c);
+/* SERVED or LEASED, it leaves the lists of those; the state is the caller's. */
+void hp_want_give_up(hp_want *w);
 /* SERVED becomes LEASED. */
 void hp_want_lease(hp_pool *p, hp_want *w);
 /* It has neither connection nor error; it ends without a connection. */
@@ -202,6 +205,7 @@ void hp_orphan_rested(hp_pool *p, hp_pconn *c, hp_trash *t);
 void hp_dial_pass_on(hp_pool *p, hp_pconn *dial, hp_trash *t);
 
 /* queue.c */
+bool hp_host_has_room(const hp_pool *p, const hp_host *h);
 void hp_want_enqueue(hp_pool *p, hp_want *w);
 void hp_want_unlink(hp_pool *p, hp_want *w, hp_trash *t);
 void hp_want_serve(hp_pool *p, hp_want *w, hp_pconn *c, hp_trash *t);
@@ -216,6 +220,9 @@ void hp_want_hand(hp_pool *p, hp_want *w, hp_pconn *dial, hp_trash *t);
  */
 void hp_slot_return(hp_pool *p, hp_want *w, hp_trash *t);
 bool hp_pool_has_room(hp_pool *p, const hp_host *h, hp_trash *t, bool evict);
+
+/* shortage.c: of a host that is full, or of a pool that is. */
+void hp_shortage_note(const hp_pool *p, const hp_host *h, hp_shortage *out);
 
 #ifndef NDEBUG
 /* check.c: re-derives what can be derived and asserts the invariants. For

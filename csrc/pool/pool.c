@@ -34,6 +34,7 @@ hp_pool_new(const hp_limits *limits, const hp_dial_options *dial_options)
     hp_list_init(&p->spare_stashes);
     hp_list_init(&p->lru);
     hp_list_init(&p->queue);
+    hp_list_init(&p->leased);
     hp_list_init(&p->all);
     hp_list_init(&p->unarmed);
     hp_list_init(&p->chores);
@@ -137,7 +138,7 @@ hp_pconn_discard(hp_pool *p, hp_pconn *c, hp_close_reason why, hp_trash *t)
 /* ---- a want and its connection ---- */
 
 void
-hp_want_give(hp_want *w, hp_pconn *c)
+hp_want_give(hp_pool *p, hp_want *w, hp_pconn *c)
 {
     w->conn = c;
     w->state = HP_WANT_SERVED;
@@ -145,6 +146,16 @@ hp_want_give(hp_want *w, hp_pconn *c)
     w->idle_time = 0;
     w->leased_at = hp_clock_now();
     hp_list_push_back(&w->host->leased, &w->wait_node);
+    if (p->limits.max_conns != HP_NO_LIMIT)
+        hp_list_push_back(&p->leased, &w->total_node);
+}
+
+void
+hp_want_give_up(hp_want *w)
+{
+    hp_list_remove(&w->wait_node);
+    if (hp_node_linked(&w->total_node))
+        hp_list_remove(&w->total_node);
 }
 
 static void
@@ -234,7 +245,7 @@ take_idle(hp_pool *p, hp_want *w, hp_trash *t)
         } else {
             hp_pconn_leave_idle(c);
             hp_room_enter(p, c, HP_ROOM_LEASED);
-            hp_want_give(w, c);
+            hp_want_give(p, w, c);
             lease(w);
             w->was_idle = true;
             w->idle_time = idle_now - c->idle_since;
@@ -244,20 +255,18 @@ take_idle(hp_pool *p, hp_want *w, hp_trash *t)
     return false;
 }
 
-static int
-queue_up(hp_pool *p, hp_want *w, hp_trash *t, hp_err *err)
+static hp_errc
+queue_up(hp_pool *p, hp_want *w, hp_trash *t)
 {
     if (hp_below(p->now.waiting, p->limits.max_waiting)) {
         hp_want_enqueue(p, w);
         hp_orphans_make_way(p, t);
-        return 0;
+        return HP_OK;
     }
     w->host->count.refused++;
-    return hp_err_set(err, HP_E_QUEUE_FULL,
-                      "no connection is free and %lld of %lld requests wait "
-                      "for one (max_waiting)",
-                      (long long)p->now.waiting,
-                      (long long)p->limits.max_waiting);
+    hp_shortage_note(p, w->host, w->shortage);
+    w->shortage->waiting = p->now.waiting;
+    return HP_E_QUEUE_FULL;
 }
 
 /* A fork has stopped the keeper, and there is something for it to do. */
@@ -281,40 +290,58 @@ note_arrival(hp_pool *p, hp_want *w)
 }
 
 /* For a dial, or in line for one. */
-static int
-wait_for_one(hp_pool *p, hp_want *w, hp_trash *t, hp_err *err)
+static hp_errc
+wait_for_one(hp_pool *p, hp_want *w, hp_trash *t)
 {
     hp_want_ask(p, w);
     if (hp_orphan_adopt(p, w))
-        return 0;
+        return HP_OK;
     if (!hp_pool_has_room(p, w->host, t, true))
-        return queue_up(p, w, t, err);
+        return queue_up(p, w, t);
     hp_slot_take(p, w);
     hp_want_listen(w);
-    return 0;
+    return HP_OK;
 }
 
-static int
-acquire_locked(hp_pool *p, hp_want *w, hp_trash *t, hp_err *err)
+static hp_errc
+acquire_locked(hp_pool *p, hp_want *w, hp_trash *t)
 {
     if (hp_pool_is_closed(p))
-        return hp_err_set(err, HP_E_CLOSED, "the client is closed");
+        return HP_E_CLOSED;
     hp_host *h = hp_host_get(p, w->key);
     if (h == NULL)
-        return hp_err_set(err, HP_E_NOMEM, "out of memory");
+        return HP_E_NOMEM;
     p->close_idle = false;
     recall_keeper(p, t);
     w->host = h;
     note_arrival(p, w);
     h->pins++; /* dropping its last idle connection must not free it */
-    int r = take_idle(p, w, t) ? 0 : wait_for_one(p, w, t, err);
+    hp_errc e = take_idle(p, w, t) ? HP_OK : wait_for_one(p, w, t);
     h->pins--;
-    if (r != 0) {
+    if (e != HP_OK) {
         hp_want_unserved(p, w);
         hp_want_reset(w);
         hp_host_maybe_gone(p, h, t);
     }
-    return r;
+    w->acquired = w->state;
+    return e;
+}
+
+/* The words, found when the lock is free again. */
+static int
+explain(const hp_want *w, hp_errc e, hp_err *err)
+{
+    switch (e) {
+    case HP_OK:
+        return 0;
+    case HP_E_CLOSED:
+        return hp_err_set(err, e, "the client is closed");
+    case HP_E_QUEUE_FULL:
+        hp_shortage_queue_full(w->shortage, hp_key_address(w->key->text), err);
+        return -1;
+    default:
+        return hp_err_set(err, e, "out of memory");
+    }
 }
 
 int
@@ -323,11 +350,10 @@ hp_pool_acquire(hp_pool *p, hp_want *w, hp_err *err)
     assert(w->state == HP_WANT_NEW);
     hp_trash t = {0};
     hp_lock(&p->mu);
-    int r = acquire_locked(p, w, &t, err);
-    w->acquired = w->state;
+    hp_errc e = acquire_locked(p, w, &t);
     hp_pool_unlock(p);
     hp_trash_empty(p, &t);
-    return r;
+    return explain(w, e, err);
 }
 
 int
@@ -338,15 +364,28 @@ hp_pool_acquire_again(hp_pool *p, hp_want *w, hp_close_reason why, hp_err *err)
     hp_host *h = w->host;
     h->pins++;
     hp_pconn_drop(p, hp_lease_end(w, why), why, &t);
-    int r = acquire_locked(p, w, &t, err);
-    w->acquired = w->state;
+    hp_errc e = acquire_locked(p, w, &t);
     assert(w->state != HP_WANT_QUEUED);
     h->pins--;
     hp_grant_slots(p, h, &t); /* who got another idle one has no need of it */
     hp_host_maybe_gone(p, h, &t);
     hp_pool_unlock(p);
     hp_trash_empty(p, &t);
-    return r;
+    return explain(w, e, err);
+}
+
+bool
+hp_pool_wait_timed_out(hp_pool *p, const hp_want *w, hp_ns waited, hp_err *err)
+{
+    hp_lock(&p->mu);
+    bool waits = w->state == HP_WANT_QUEUED;
+    if (waits)
+        hp_shortage_note(p, w->host, w->shortage);
+    hp_unlock(&p->mu);
+    if (waits)
+        hp_shortage_timed_out(w->shortage, hp_key_address(w->key->text), waited,
+                              err);
+    return waits;
 }
 
 hp_want_state

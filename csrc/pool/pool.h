@@ -41,6 +41,7 @@
 #include "pool/holders.h"
 #include "pool/key.h"
 #include "pool/limits.h"
+#include "pool/shortage.h"
 #include "pool/stats.h"
 #include "wire/body.h"
 
@@ -107,6 +108,7 @@ typedef struct hp_want {
     const hp_trace *trace;  /* told what its connections do, dials included;
                                NULL: the pool's listeners are. Zeroed: nobody */
     hp_waker *waker;        /* borrowed; woken on every change others make */
+    hp_shortage *shortage;  /* borrowed: what it waited for in vain */
     _Atomic int holding;    /* hp_holding */
     hp_want_state acquired; /* what the last acquire made of it: `state` itself
                                others may have changed by now */
@@ -122,7 +124,8 @@ typedef struct hp_want {
     hp_node wait_node;  /* host->waiters: QUEUED, DIALING and LISTENING;
                            host->leased: SERVED and LEASED */
     hp_node slot_node;  /* host->queue: QUEUED */
-    hp_node total_node; /* pool->queue: QUEUED while max_conns is set */
+    hp_node total_node; /* while max_conns is set: pool->queue: QUEUED;
+                           pool->leased: SERVED and LEASED */
     bool slot;          /* DIALING: the slot is counted, no conn made yet */
     hp_pconn *handed;   /* DIALING: another's dial that went over to it and
                            that new_conn has not given out yet */
@@ -161,7 +164,8 @@ void hp_pool_fork_child(hp_pool *p);
 /* ---- wants ------------------------------------------------------------- */
 
 /* NEW -> LEASED, DIALING or QUEUED, see w->acquired. 0, or -1 with *err:
- * HP_E_CLOSED, HP_E_QUEUE_FULL, HP_E_NOMEM (the want stays NEW). A LEASED
+ * HP_E_CLOSED, HP_E_QUEUE_FULL (with the facts in *w->shortage), HP_E_NOMEM
+ * (the want stays NEW). A LEASED
  * connection has not been looked at: check its liveness, and acquire again if
  * it is dead. */
 int hp_pool_acquire(hp_pool *p, hp_want *w, hp_err *err);
@@ -238,9 +242,11 @@ hp_close_reason hp_pool_put_undrained(hp_pool *p, hp_want *w, hp_body *body);
 hp_pconn *hp_pool_detach(hp_pool *p, hp_want *w);
 void hp_pconn_free(hp_pconn *c);
 
-/* The pool-timeout text: limits hit, counts, longest holder. */
-void hp_pool_describe_wait(hp_pool *p, const hp_want *w, hp_ns waited,
-                           hp_err *err);
+/* A QUEUED want has waited for too long: HP_E_POOL_TIMEOUT in *err, the facts
+ * in *w->shortage. False: others have changed the want meanwhile, and nothing
+ * was done: look again. */
+bool hp_pool_wait_timed_out(hp_pool *p, const hp_want *w, hp_ns waited,
+                            hp_err *err);
 
 /* ---- trace -------------------------------------------------------------- */
 

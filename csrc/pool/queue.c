@@ -12,8 +12,8 @@
 
 #include <assert.h>
 
-static bool
-host_has_room(const hp_pool *p, const hp_host *h)
+bool
+hp_host_has_room(const hp_pool *p, const hp_host *h)
 {
     return hp_below(hp_gauges_conns(&h->now), p->limits.max_conns_per_host);
 }
@@ -56,10 +56,10 @@ hp_want_enqueue(hp_pool *p, hp_want *w)
     if (p->limits.max_conns != HP_NO_LIMIT)
         insert_by_seq(&p->queue, &w->total_node, offsetof(hp_want, total_node));
     h->count.waits++;
-    h->count.host_waits += !host_has_room(p, h);
+    h->count.host_waits += !hp_host_has_room(p, h);
     h->now.waiting++;
     p->now.waiting++;
-    w->position = host_has_room(p, h) ? p->now.waiting : h->now.waiting;
+    w->position = hp_host_has_room(p, h) ? p->now.waiting : h->now.waiting;
     w->waiting = p->now.waiting;
     if (h->now.waiting > h->peak.waiting)
         h->peak.waiting = h->now.waiting;
@@ -117,7 +117,7 @@ bool
 hp_pool_has_room(hp_pool *p, const hp_host *h, hp_trash *t, bool evict)
 {
     HP_ASSERT_HELD(&p->mu);
-    if (!host_has_room(p, h))
+    if (!hp_host_has_room(p, h))
         return false;
     hp_node *oldest = evict ? hp_list_first(&p->lru) : NULL;
     if (!total_has_room(p) && oldest)
@@ -139,7 +139,7 @@ hp_queue_next(hp_pool *p, hp_host *freed)
     for (hp_node *n = hp_list_first(&p->queue); n;
          n = hp_list_next(&p->queue, n)) {
         hp_want *w = HP_CONTAINER(n, hp_want, total_node);
-        if (w->host == freed || host_has_room(p, w->host))
+        if (w->host == freed || hp_host_has_room(p, w->host))
             return w;
     }
     return NULL;
@@ -218,7 +218,7 @@ hp_want_serve(hp_pool *p, hp_want *w, hp_pconn *c, hp_trash *t)
            w->state == HP_WANT_LISTENING); /* I9 */
     hp_want_unlink(p, w, t);
     hp_pconn_tell_pool(p, c); /* until the want is leased */
-    hp_want_give(w, c);
+    hp_want_give(p, w, c);
     hp_room_enter(p, c, HP_ROOM_LEASED);
     hp_trash_wake(t, w->waker);
     /* Granted a slot or a dial, and served before it looked: one is enough. */

@@ -142,7 +142,7 @@ hp_lease_end(hp_want *w, hp_close_reason why)
         hp_count_stale(n, w->idle_time);
     if (w->keeps_place)
         c->requests--;
-    hp_list_remove(&w->wait_node);
+    hp_want_give_up(w);
     hp_want_reset(w);
     return c;
 }

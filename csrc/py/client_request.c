@@ -302,7 +302,11 @@ check_status(hpy_response *r)
 static int
 exchange(hpy_response *r, PyObject *const *a, bool stream, PyObject **finish)
 {
-    if (begin(r, a, stream, finish) < 0 || hpy_response_head(r) < 0)
+    if (begin(r, a, stream, finish) < 0) {
+        hpy_raise_with_request(r->st, r);
+        return -1;
+    }
+    if (hpy_response_head(r) < 0)
         return -1;
     PyObject_GC_Track(r); /* from here on others may see it */
     return stream ? 0 : read_body(r);

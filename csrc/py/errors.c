@@ -72,6 +72,43 @@ or_none(PyObject *v)
     return Py_NewRef(Py_None);
 }
 
+static int
+put(PyObject *dict, const char *name, PyObject *value)
+{
+    int rc = value == NULL ? -1 : PyDict_SetItemString(dict, name, value);
+    Py_XDECREF(value);
+    return rc;
+}
+
+/* What a request waited for in vain. */
+static int
+add_shortage(PyObject *attributes, const hp_shortage *s)
+{
+    const struct {
+        const char *name;
+        int64_t value;
+    } numbers[] = {{"in_use", s->in_use},
+                   {"dialing", s->dialing},
+                   {"draining", s->draining},
+                   {"waiting", s->waiting},
+                   {"limit", s->limit}};
+    for (size_t i = 0; i < Py_ARRAY_LENGTH(numbers); i++) {
+        if (put(attributes, numbers[i].name,
+                PyLong_FromLongLong(numbers[i].value)) < 0)
+            return -1;
+    }
+    if (put(attributes, "limit_name", PyUnicode_FromString(s->limit_name)) < 0)
+        return -1;
+    if (s->held_for < 0)
+        return 0;
+    if (put(attributes, "held_for",
+            PyFloat_FromDouble((double)s->held_for / (double)HP_NS_PER_S)) < 0)
+        return -1;
+    return put(attributes, "holder",
+               PyUnicode_DecodeUTF8(s->holder, (Py_ssize_t)strlen(s->holder),
+                                    "replace"));
+}
+
 static PyObject *
 error_attributes(const hp_err *err, hpy_response *r)
 {
@@ -89,10 +126,15 @@ error_attributes(const hp_err *err, hpy_response *r)
     const char *why = facts.released && facts.release != HP_KEEP
                           ? hp_close_reason_name(facts.release)
                           : NULL;
-    return Py_BuildValue("{s:N,s:N,s:z,s:I,s:z,s:z}", "request", request,
-                         "timings", timings, "phase", phase, "attempts",
-                         facts.attempts == 0 ? 1 : facts.attempts, "host",
-                         facts.key, "reason", why);
+    PyObject *d = Py_BuildValue("{s:N,s:N,s:z,s:I,s:z,s:z}", "request", request,
+                                "timings", timings, "phase", phase, "attempts",
+                                facts.attempts == 0 ? 1 : facts.attempts,
+                                "host", facts.key, "reason", why);
+    const hp_shortage *s =
+        r == NULL || r->ex == NULL ? NULL : hp_exchange_shortage(r->ex);
+    if (d != NULL && s != NULL && add_shortage(d, s) < 0)
+        Py_CLEAR(d);
+    return d;
 }
 
 static void
@@ -151,6 +193,31 @@ hpy_raise_text(hpy_state *st, hpy_response *r, hp_errc code, const char *fmt,
     vsnprintf(err.text, sizeof err.text, fmt, ap);
     va_end(ap);
     return hpy_raise(st, &err, r);
+}
+
+static void
+set_missing_request(hpy_state *st, PyObject *exc, hpy_response *r)
+{
+    PyObject *root = hpy_helper_get(st, HPY_HELPER_REQUEST_EXCEPTION);
+    PyObject *known = NULL, *request = NULL;
+    if (root != NULL && PyObject_IsInstance(exc, root) > 0)
+        known = PyObject_GetAttrString(exc, "request");
+    if (known == Py_None)
+        request = hpy_response_request(r);
+    if (request != NULL)
+        PyObject_SetAttrString(exc, "request", request);
+    Py_XDECREF(root);
+    Py_XDECREF(known);
+    Py_XDECREF(request);
+    PyErr_Clear(); /* what adorns an error must not hide it */
+}
+
+void
+hpy_raise_with_request(hpy_state *st, hpy_response *r)
+{
+    hpy_exc e = hpy_exc_take();
+    set_missing_request(st, hpy_exc_value(&e), r);
+    hpy_exc_put(e);
 }
 
 int

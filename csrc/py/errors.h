@@ -18,6 +18,10 @@ PyObject *hpy_raise_text(hpy_state *st, struct hpy_response *r, hp_errc code,
                          const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
 
+/* An exception is set: if it is one of ours that knows no request yet, it is
+ * this one. */
+void hpy_raise_with_request(hpy_state *st, struct hpy_response *r);
+
 /* InvalidArgument. Always -1. */
 int hpy_raise_argument(hpy_state *st, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));

@@ -75,6 +75,7 @@ typedef enum hpy_arg {
     X(LOG_WANTED, "hpool._log", "wanted")                                      \
     X(LISTENER, "hpool._trace", "listener")                                    \
     X(INFO, "hpool._trace", "info")                                            \
+    X(REQUEST_EXCEPTION, "hpool.errors", "RequestException")                   \
     X(TIMEDELTA, "datetime", "timedelta")                                      \
     X(KEYS_VIEW, "_collections_abc", "KeysView")                               \
     X(VALUES_VIEW, "_collections_abc", "ValuesView")                           \

@@ -121,11 +121,11 @@ hp_ex_state_queued(hp_exchange *ex, hp_wait *w)
         break;
     }
     hp_ns now = hp_clock_now();
-    if (now >= ex->phase_deadline) {
-        hp_pool_describe_wait(ex->pool, &ex->want, now - ex->timings.queued,
-                              &ex->err);
-        return hp_ex_failed(ex);
-    }
+    if (now >= ex->phase_deadline)
+        return hp_pool_wait_timed_out(ex->pool, &ex->want,
+                                      now - ex->timings.queued, &ex->err)
+                   ? hp_ex_failed(ex)
+                   : HP_GO_ON;
     hp_wait_until(w, ex->phase_deadline);
     return HP_GO_WAIT;
 }

@@ -99,6 +99,7 @@ init(hp_exchange *ex, hp_transport *t, const hp_request *r)
     ex->conn_facts.attempts = 1;
     ex->want.key = &ex->key;
     ex->want.interest = &ex->interest;
+    ex->want.shortage = &ex->shortage;
 }
 
 static int
@@ -199,8 +200,9 @@ hp_phase
 hp_ex_phase(const hp_exchange *ex)
 {
     switch (ex->state) {
-    case HP_EX_QUEUED:
+    case HP_EX_START:
     case HP_EX_ACQUIRE:
+    case HP_EX_QUEUED:
         return HP_PHASE_POOL;
     case HP_EX_CONNECT:
         return ex->dial ? hp_conn_phase(&ex->dial->net) : HP_PHASE_CONNECT;

@@ -180,6 +180,7 @@ struct hp_exchange {
     bool is_upgraded;
     /* from here on not zeroed */
     hp_err dial_err; /* LINGER */
+    hp_shortage shortage;
     char in_store[HP_EX_IN_STORE];
 };
 

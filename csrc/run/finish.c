@@ -275,6 +275,14 @@ hp_exchange_facts(const hp_exchange *ex, hp_conn_facts *out)
         out->tls_version = out->tls_cipher = out->alpn = "";
 }
 
+const hp_shortage *
+hp_exchange_shortage(const hp_exchange *ex)
+{
+    hp_errc e = ex->err.code;
+    return e == HP_E_POOL_TIMEOUT || e == HP_E_QUEUE_FULL ? &ex->shortage
+                                                          : NULL;
+}
+
 void
 hp_exchange_timings(const hp_exchange *ex, hp_timings *out)
 {

@@ -192,7 +192,7 @@ test_line_in_the_diagnosis(void)
         kit_get(p, &held);
         CHECK_INT(kit_acquire(p, &waiting), HP_WANT_QUEUED);
         hp_err err = {0};
-        hp_pool_describe_wait(p, &waiting.want, KIT_S, &err);
+        CHECK(hp_pool_wait_timed_out(p, &waiting.want, KIT_S, &err));
         CHECK(strstr(err.text, "by GET /x still being sent, made at "));
         const char *end = strstr(err.text, "app.py:12 in fetch");
         CHECK(end && strlen(end) == strlen("app.py:12 in fetch"));

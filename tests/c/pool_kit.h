@@ -244,6 +244,7 @@ typedef struct kit_want {
     hp_want want;
     hp_pconn *dial;
     hp_interest interest;
+    hp_shortage shortage;
 } kit_want;
 
 static inline void
@@ -254,6 +255,7 @@ kit_want_init(kit_want *w, const kit_host *h)
                              .path = hp_span_cstr("/x")}};
     hp_interest_init(&w->interest);
     w->want.interest = &w->interest;
+    w->want.shortage = &w->shortage;
 }
 
 static inline hp_want_state

@@ -189,7 +189,7 @@ one_request(worker *k)
     if (s == HP_WANT_QUEUED)
         s = wait_in_line(k);
     if (s == HP_WANT_QUEUED && pick(k, 8) == 0)
-        hp_pool_describe_wait(pool, &k->w.want, 0, &err);
+        hp_pool_wait_timed_out(pool, &k->w.want, 0, &err);
     if (s == HP_WANT_DIALING)
         s = dial(k);
     if (s == HP_WANT_LISTENING)

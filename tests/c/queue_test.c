@@ -141,8 +141,15 @@ test_max_waiting(void)
     hp_err err = {0};
     CHECK_INT(hp_pool_acquire(p, &w[3].want, &err), -1);
     CHECK_INT(err.code, HP_E_QUEUE_FULL);
-    CHECK_STR(err.text, "no connection is free and 2 of 2 requests wait "
-                        "for one (max_waiting)");
+    CHECK(strstr(err.text,
+                 "no connection to a.example:80 is free: 1 of 1 in use "
+                 "(max_conns_per_host), and 2 requests wait already, as many "
+                 "as may (max_waiting); the oldest has been held for 0."));
+    CHECK(strstr(err.text, " s by GET /x still being sent"));
+    CHECK_INT(w[3].shortage.waiting, 2);
+    CHECK_STR(w[3].shortage.limit_name, "max_conns_per_host");
+    CHECK_STR(w[3].shortage.holder, "GET /x still being sent");
+    CHECK(w[3].shortage.held_for >= 0);
     CHECK(w[3].want.state == HP_WANT_NEW && w[3].want.host == NULL);
     CHECK_INT(kit_count(p).refused, 1);
     CHECK_INT(kit_count(p).host_waits, 2);

@@ -114,7 +114,7 @@ test_signal_before_start(void)
     for (int i = 0; i < 2; i++) {
         begin();
         hp_exchange *ex = kit_new(&k);
-        ended_in(ex, i, HP_EX_START, HP_PHASE_NONE);
+        ended_in(ex, i, HP_EX_START, HP_PHASE_POOL);
         CHECK_INT(k.queue.next, 0);
         end(ex);
     }

@@ -17,6 +17,8 @@ class Stub:
     reason = "OK"
     url = "http://u:p@a.test/x?token=secret"
     request = hpool.Request("GET", "http://a.test/x")
+    timings = hpool.Timings(started=0.0, head=1.0)
+    connection = hpool.ConnectionInfo(attempts=2, key="|http|a.test:80")
 
     def __init__(self, *pieces, encoding="utf-8"):
         self.pieces = pieces
