@@ -121,10 +121,7 @@ enum {
     HP_ADDRESS_MAX = 300
 };
 
-/* trace.c: whom the connection's doings are told: the want that has it, or the
- * pool's listeners. The owner's, as net is. */
-void hp_pconn_tell_want(hp_pool *p, hp_pconn *c, const hp_want *w);
-void hp_pconn_tell_pool(hp_pool *p, hp_pconn *c);
+/* trace.c */
 /* Closed, and about to be freed. */
 void hp_pconn_tell_closed(const hp_pconn *c);
 /* The release path has run: what it was asked for, and what came of it. Tells
@@ -223,6 +220,25 @@ bool hp_pool_has_room(hp_pool *p, const hp_host *h, hp_trash *t, bool evict);
 
 /* shortage.c: of a host that is full, or of a pool that is. */
 void hp_shortage_note(const hp_pool *p, const hp_host *h, hp_shortage *out);
+
+/* Whom a connection's doings are told: the want that has it, or the pool's
+ * listeners. It changes with the owner. */
+static inline void
+hp_pconn_tell_pool(hp_pool *p, hp_pconn *c)
+{
+    if (c->net.trace.events != &p->events)
+        c->net.trace =
+            (hp_trace){.events = &p->events, .host = hp_span_cstr(c->address)};
+}
+
+static inline void
+hp_pconn_tell_want(hp_pool *p, hp_pconn *c, const hp_want *w)
+{
+    if (w->trace)
+        c->net.trace = *w->trace;
+    else
+        hp_pconn_tell_pool(p, c);
+}
 
 #ifndef NDEBUG
 /* check.c: re-derives what can be derived and asserts the invariants. For

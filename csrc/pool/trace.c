@@ -16,24 +16,6 @@ hp_pool_events(hp_pool *p)
     return &p->events;
 }
 
-void
-hp_pconn_tell_want(hp_pool *p, hp_pconn *c, const hp_want *w)
-{
-    if (w->trace)
-        c->net.trace = *w->trace;
-    else
-        hp_pconn_tell_pool(p, c);
-}
-
-void
-hp_pconn_tell_pool(hp_pool *p, hp_pconn *c)
-{
-    if (c->net.trace.events == &p->events)
-        return;
-    c->net.trace =
-        (hp_trace){.events = &p->events, .host = hp_span_cstr(c->address)};
-}
-
 static hp_span
 reason(hp_close_reason why)
 {

@@ -4,7 +4,6 @@
 #include <unistd.h>
 
 #include "run/exchange.h"
-#include "run/trace.h"
 
 /* Go contract 3.2, surpassed: a request whose dial failed waits this long at
  * most for a connection of its host that others use. */

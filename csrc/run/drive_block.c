@@ -7,7 +7,6 @@
 #include "base/waker.h"
 #include "run/drive.h"
 #include "run/exchange.h"
-#include "run/trace.h"
 
 #define SLICE (50 * HP_NS_PER_MS)
 
@@ -162,7 +161,8 @@ wait_untold(visit *v)
 static hp_go
 wait_for(visit *v)
 {
-    return hp_ex_has_news(v->ex) ? HP_GO_EVENTS : wait_untold(v);
+    hp_exchange *ex = v->ex;
+    return ex->trace && hp_ex_has_news(ex) ? HP_GO_EVENTS : wait_untold(v);
 }
 
 static hp_drive

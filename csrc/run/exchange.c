@@ -10,7 +10,6 @@
 
 #include "base/fork.h"
 #include "base/mem.h"
-#include "run/trace.h"
 #include "wire/url.h"
 
 enum {
@@ -161,7 +160,7 @@ hp_exchange_new(hp_transport *t, const hp_request *request, hp_err *err)
     init(ex, t, request);
     if (prepare(ex, request, err) != 0 ||
         copy_site(ex, request->site, err) != 0 ||
-        hp_ex_trace_begin(ex, request, err) != 0) {
+        (request->trace && hp_ex_trace_begin(ex, request, err) != 0)) {
         hp_exchange_free(ex);
         return NULL;
     }
@@ -181,7 +180,8 @@ hp_exchange_free(hp_exchange *ex)
     if (ex->upgraded) /* the child of a fork does not close */
         hp_ex_drop_upgraded(ex->upgraded, ex->generation);
     hp_cancel_detach(ex);
-    hp_ex_trace_end(ex);
+    if (ex->trace)
+        hp_ex_trace_end(ex);
     if (ex->generation == hp_fork_generation())
         hp_interest_destroy(&ex->interest); /* else perhaps held for ever */
     hp_prepared_unref(ex->prepared);
@@ -279,17 +279,9 @@ hp_ex_failed(hp_exchange *ex)
         ex->dial = NULL;
         hp_pool_cancel(ex->pool, &ex->want, dial);
     }
-    return hp_ex_over(ex, HP_EX_FAILED);
-}
-
-hp_go
-hp_ex_over(hp_exchange *ex, hp_ex_state end)
-{
-    ex->state = end;
-    if (ex->trace)
-        hp_tell_done(ex);
+    hp_go go = hp_ex_over(ex, HP_EX_FAILED);
     assert_state(ex);
-    return end == HP_EX_FAILED ? HP_GO_ERROR : HP_GO_ON;
+    return go;
 }
 
 hp_go

@@ -53,6 +53,7 @@
 #include "net/wait.h"
 #include "pool/pool.h"
 #include "run/prepared.h"
+#include "run/trace.h"
 #include "wire/body.h"
 #include "wire/framing.h"
 
@@ -207,9 +208,7 @@ void hp_ex_drive_ends(hp_exchange *ex);
 /* exchange.c */
 hp_go hp_ex_fail(hp_exchange *ex, hp_errc code, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
-hp_go hp_ex_failed(hp_exchange *ex); /* ex->err is set: clean up */
-/* To DONE (GO_ON) or FAILED (GO_ERROR), with nothing of the pool left. */
-hp_go hp_ex_over(hp_exchange *ex, hp_ex_state end);
+hp_go hp_ex_failed(hp_exchange *ex);         /* ex->err is set: clean up */
 bool hp_ex_is_leased(const hp_exchange *ex); /* has a connection in use */
 hp_stream *hp_ex_stream(const hp_exchange *ex);
 /* WANT_READ or WANT_WRITE to the wait. */
@@ -284,6 +283,16 @@ void hp_inside_leave(void);
 void hp_cancel_attach(hp_cancel *c, hp_exchange *ex);
 void hp_cancel_detach(hp_exchange *ex);
 extern const struct hp_fork_hooks hp_cancel_fork_hooks;
+
+/* To DONE (GO_ON) or FAILED (GO_ERROR), with nothing of the pool left. */
+static inline hp_go
+hp_ex_over(hp_exchange *ex, hp_ex_state end)
+{
+    ex->state = end;
+    if (ex->trace)
+        hp_tell_done(ex);
+    return end == HP_EX_FAILED ? HP_GO_ERROR : HP_GO_ON;
+}
 
 static inline void
 hp_ex_deadline(const hp_exchange *ex, hp_wait *w)

@@ -5,7 +5,6 @@
 
 #include "base/fork.h"
 #include "run/exchange.h"
-#include "run/trace.h"
 
 /* Go contract 4.2: the upload gets this long after the response's end. */
 #define UPLOAD_GRACE (50 * HP_NS_PER_MS)

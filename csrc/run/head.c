@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "run/exchange.h"
-#include "run/trace.h"
 
 enum {
     MAX_INTERIMS = 100,

@@ -15,7 +15,6 @@
 
 #include "base/fork.h"
 #include "run/exchange.h"
-#include "run/trace.h"
 
 static size_t
 frame_size(const hp_send *s)

@@ -33,10 +33,11 @@ tell_start(hp_exchange *ex, hp_span url)
 int
 hp_ex_trace_begin(hp_exchange *ex, const hp_request *r, hp_err *err)
 {
-    if (r->trace == HP_TRACE_SILENT)
+    if (r->trace == HP_TRACE_SILENT) {
         ex->want.trace = &silent;
-    return r->trace == HP_TRACE_EVENTS ? hp_exchange_listen(ex, r->url, err)
-                                       : 0;
+        return 0;
+    }
+    return hp_exchange_listen(ex, r->url, err);
 }
 
 int
@@ -61,8 +62,6 @@ void
 hp_ex_trace_end(hp_exchange *ex)
 {
     struct hp_ex_trace *t = ex->trace;
-    if (t == NULL)
-        return;
     if (ex->generation == hp_fork_generation())
         hp_events_destroy(&t->events);
     else
@@ -75,7 +74,7 @@ hp_ex_trace_end(hp_exchange *ex)
 bool
 hp_ex_has_news(const hp_exchange *ex)
 {
-    return ex->trace && hp_events_any(&ex->trace->events);
+    return hp_events_any(&ex->trace->events);
 }
 
 hp_event *

@@ -1,6 +1,6 @@
-/* trace: what an exchange tells those who listen to it. All but the first two
- * need ex->trace; their callers look, which is all that an exchange without a
- * trace pays. Nothing here fails: what there is no room for is counted. */
+/* trace: what an exchange tells those who listen to it. All of it needs
+ * ex->trace; the callers look, which is all that an exchange without a trace
+ * pays. Telling never fails: what there is no room for is counted. */
 #ifndef HP_RUN_TRACE_H
 #define HP_RUN_TRACE_H
 
@@ -16,12 +16,12 @@ struct hp_ex_trace {
     bool done;
 };
 
-/* As the request asks; when it is traced, tells request_start. -1: no memory.
- */
+/* For a request that asks for something else than HP_TRACE_NONE: ex->trace, if
+ * it is to be traced, and request_start. -1: no memory. */
 int hp_ex_trace_begin(hp_exchange *ex, const hp_request *r, hp_err *err);
 void hp_ex_trace_end(hp_exchange *ex);
 
-bool hp_ex_has_news(const hp_exchange *ex);
+bool hp_ex_has_news(const hp_exchange *ex); /* something to take */
 
 void hp_tell_get_conn(hp_exchange *ex);
 void hp_tell_queue_entered(hp_exchange *ex);
