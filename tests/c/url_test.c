@@ -493,6 +493,34 @@ test_canonical_form_is_stable(void)
     }
 }
 
+/* Nothing that may be a secret, and nothing but that, is left out. */
+static void
+test_public(void)
+{
+    static const struct {
+        const char *url, *shown;
+    } rows[] = {
+        {"http://h", "http://h"},
+        {"http://h/p/q", "http://h/p/q"},
+        {"HTTP://H:80/P", "http://H:80/P"},
+        {"https://u:p@h:1/p?q=s#f", "https://h:1/p"},
+        {"http://u:p@w@h?q", "http://h"},
+        {"http://u@[::1]:8/#f", "http://[::1]:8/"},
+        {"http://h/a@b", "http://h/a@b"},
+        {"http://h/x#y?z", "http://h/x"},
+        {"http://h?http://u:p@x/", "http://h"},
+        {"no url", ""},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char store[64];
+        hp_buf b;
+        hp_buf_init(&b, store, sizeof store, 1000);
+        CHECK_INT(hp_url_public(hp_span_cstr(rows[i].url), &b), 0);
+        CHECK_SPAN(hp_span_of(b.ptr, b.len), rows[i].shown);
+        hp_buf_free(&b);
+    }
+}
+
 int
 main(void)
 {
@@ -508,5 +536,6 @@ main(void)
     RUN(test_every_prefix);
     RUN(test_store_is_large_enough);
     RUN(test_canonical_form_is_stable);
+    RUN(test_public);
     DONE();
 }
