@@ -45,6 +45,16 @@
 /* Registers the fork hooks. Idempotent, any thread. 0, or -1 with *err. */
 int hp_process_init(hp_err *err);
 
+/* A fork stops the background thread, which goes on in the parent before
+ * fork() returns. Who does not want a thread there (CPython warns of forks with
+ * threads about) gives a function that is called instead, in the thread that
+ * forks, with locks held: true when hp_process_resume will be called soon,
+ * false to go on at once. Any thread. */
+void hp_process_after_fork(bool (*later)(void));
+/* Starts the background thread if a fork has stopped it in the middle of
+ * something. Any thread; never blocks for long. */
+void hp_process_resume(void);
+
 /* For the interpreter's exit hook: fails all exchanges with HP_E_CLOSED, waits
  * up to one second until no thread is inside the core, stops the keeper. Calls
  * made afterwards work without a keeper (nothing is kept idle). Blocks. */

@@ -87,10 +87,8 @@ hp_pool_close(hp_pool *p)
     hp_stash_drop_spare(p, &t);
     for (hp_map_node *n = NULL; (n = hp_map_next(&p->hosts, n));)
         hp_orphans_trim(p, HOST_OF(n), &t);
-    /* It lets go of a pool that has nothing left. After a fork no acquire will
-     * call it any more. */
-    t.call_keeper |= p->keep_at != HP_NEVER || p->keeper_lost;
-    p->keeper_lost = false;
+    /* It lets go of a pool that has nothing left. */
+    t.call_keeper |= p->keep_at != HP_NEVER;
     hp_pool_unlock(p);
     hp_trash_empty(p, &t);
 }
@@ -176,32 +174,9 @@ hp_pool_fork_prepare(hp_pool *p)
     hp_lock(&p->events.mu);
 }
 
-/* To call it here would start a thread before fork() returns. */
-static void
-wake_one_waiter(hp_pool *p)
-{
-    for (hp_map_node *n = NULL; (n = hp_map_next(&p->hosts, n));) {
-        hp_node *first = hp_list_first(&HOST_OF(n)->waiters);
-        hp_want *w = first ? HP_CONTAINER(first, hp_want, wait_node) : NULL;
-        if (w && w->waker) {
-            hp_waker_wake(w->waker);
-            return;
-        }
-    }
-}
-
-/* The keeper was stopped. The next release, acquire or look calls it again;
- * if only waiters are left, one of them has to look. */
 void
 hp_pool_fork_parent(hp_pool *p)
 {
-    bool chores = !hp_list_empty(&p->chores);
-    p->keep_at = HP_NEVER;
-    p->keeper_slot = -1;
-    hp_pool_disarm(p);
-    p->keeper_lost = chores || p->now.idle > 0;
-    if (chores)
-        wake_one_waiter(p);
     hp_unlock(&p->events.mu);
     hp_pool_unlock(p);
 }
@@ -255,6 +230,5 @@ hp_pool_fork_child(hp_pool *p)
     p->retire_at = HP_NEVER;
     p->checking = NULL;
     p->keep_at = HP_NEVER;
-    p->keeper_lost = false;
     p->keeper_slot = -1;
 }

@@ -83,7 +83,6 @@ struct hp_pool {
     /* the keeper's appointment with this pool (hp_clock_now()); HP_NEVER: it
      * does not know the pool */
     hp_ns keep_at;
-    bool keeper_lost; /* a fork stopped it while it had something to do */
     uint64_t activity, seen_activity; /* releases; those the keeper knows of */
     int keeper_slot; /* -1: not registered; under the keeper's lock */
 };

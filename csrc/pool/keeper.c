@@ -1,13 +1,17 @@
 /* keeper: the thread, its register of pools, its poller. What it does for a
  * pool is in keep.c. Lock order: keeper's, then a pool's.
  *
- *   STOPPED --hp_keeper_call--> RUNNING --fork_prepare--> held by the fork
- *      ^                           |                          |
- *      +---- fork_parent, child ---|--------------------------+
- *                                  +--stop_for_good--> gone
+ *   STOPPED   --hp_keeper_call----------> RUNNING
+ *   RUNNING   --fork_prepare------------> STOPPED, held so until the fork's end
+ *   STOPPED   --fork_parent, has pools--> RUNNING, or LATE if it can be later
+ *   LATE      --resume, hp_keeper_call--> RUNNING
+ *   any       --fork_child--------------> STOPPED, without pools
+ *   any       --stop_for_good-----------> gone
  *
  * From fork_prepare's beginning to the fork's end nobody can start it: else a
- * release on another thread would undo the stop while it is waited for. */
+ * release on another thread would undo the stop while it is waited for. The
+ * register and the poller outlive the stop: in the parent it goes on where it
+ * was. */
 #include "pool/keeper.h"
 
 #include <errno.h>
@@ -43,6 +47,8 @@ static struct {
     _Atomic(hp_poller *) poller; /* made once, kept until the process ends */
     atomic_bool stop;
     atomic_ulong rounds;
+    bool (*later)(void); /* see hp_keeper_after_fork */
+    atomic_bool late;    /* a fork stopped it, and it has something to do */
 } keeper = {.mu = HP_MUTEX_INIT};
 
 /* ---- the thread ---- */
@@ -184,6 +190,7 @@ start_locked(void)
     atomic_store(&keeper.stop, false);
     keeper.running = make_tools() && create_thread() == 0;
     keeper.failed = !keeper.running;
+    atomic_store(&keeper.late, false);
 }
 
 /* Not under the lock. The caller has seen to it that nobody starts it again. */
@@ -296,6 +303,39 @@ drop_pools(void)
         hp_pool_unref(p);
 }
 
+static bool
+has_pools(void)
+{
+    for (int i = 0; i < keeper.n_slots; i++) {
+        if (keeper.slots[i])
+            return true;
+    }
+    return false;
+}
+
+void
+hp_keeper_after_fork(bool (*later)(void))
+{
+    hp_lock(&keeper.mu);
+    keeper.later = later;
+    hp_unlock(&keeper.mu);
+}
+
+void
+hp_keeper_resume(void)
+{
+    hp_lock(&keeper.mu);
+    if (has_pools())
+        start_locked();
+    hp_unlock(&keeper.mu);
+}
+
+bool
+hp_keeper_is_late(void)
+{
+    return atomic_load_explicit(&keeper.late, memory_order_relaxed);
+}
+
 void
 hp_keeper_fork_prepare(void)
 {
@@ -303,7 +343,6 @@ hp_keeper_fork_prepare(void)
     keeper.forks++;
     hp_unlock(&keeper.mu);
     stop();
-    drop_pools();
     hp_lock(&keeper.mu); /* the child must find the register in one piece */
 }
 
@@ -311,15 +350,34 @@ void
 hp_keeper_fork_parent(void)
 {
     keeper.forks--;
+    if (has_pools()) {
+        atomic_store(&keeper.late, true);
+        if (keeper.later == NULL || !keeper.later())
+            start_locked();
+    }
     hp_unlock(&keeper.mu);
+}
+
+/* The pools that only the keeper still held no other hook has seen. For the
+ * others it is the second time, which finds nothing to do. */
+static void
+abandon_pools(void)
+{
+    for (int i = 0; i < keeper.n_slots; i++) {
+        if (keeper.slots[i])
+            hp_pool_fork_child(keeper.slots[i]);
+    }
+    drop_pools();
 }
 
 void
 hp_keeper_fork_child(void)
 {
+    hp_mutex_init(&keeper.mu);
+    abandon_pools();
+    atomic_store(&keeper.late, false);
     /* The epoll set is shared with the parent: its descriptor is closed, what
      * is registered in it is left alone. */
-    hp_mutex_init(&keeper.mu);
     if (keeper.poller)
         hp_poller_free(keeper.poller);
     keeper.poller = NULL;

@@ -37,12 +37,23 @@ void hp_keeper_unwatch(hp_pconn *c);
 int hp_keeper_arm(const hp_pool *p, int fd, short events, uint64_t id);
 hp_waker *hp_keeper_waker(void); /* borrowed */
 
-/* Fork: stops and joins the thread and lets go of the pools; calls made after
- * the fork start it again. From prepare to parent or child its lock is held:
- * prepare comes before the pools', the others after them. */
+/* Fork: stops and joins the thread. In the parent it goes on with what it has;
+ * in the child it starts with nothing, at the next call. From prepare to parent
+ * or child its lock is held: prepare comes before the pools', the others after
+ * them. */
 void hp_keeper_fork_prepare(void);
 void hp_keeper_fork_parent(void);
 void hp_keeper_fork_child(void);
+
+/* `later` is called in the parent of a fork, in the thread that forks and
+ * before fork() returns, when the keeper has something to do; it must not
+ * block. True: it will see to it that hp_keeper_resume is called soon; false:
+ * the thread is started at once, as it is when there is no such function. The
+ * next acquire of any pool starts it, too. */
+void hp_keeper_after_fork(bool (*later)(void));
+void hp_keeper_resume(void);
+/* It was stopped and has something to do. Never blocks. */
+bool hp_keeper_is_late(void);
 
 /* Exit: stops and joins; later calls find no keeper. */
 void hp_keeper_stop_for_good(void);

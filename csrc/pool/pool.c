@@ -269,14 +269,6 @@ queue_up(hp_pool *p, hp_want *w, hp_trash *t)
     return HP_E_QUEUE_FULL;
 }
 
-/* A fork has stopped the keeper, and there is something for it to do. */
-static void
-recall_keeper(hp_pool *p, hp_trash *t)
-{
-    t->call_keeper |= p->keeper_lost;
-    p->keeper_lost = false;
-}
-
 static void
 note_arrival(hp_pool *p, hp_want *w)
 {
@@ -312,7 +304,7 @@ acquire_locked(hp_pool *p, hp_want *w, hp_trash *t)
     if (h == NULL)
         return HP_E_NOMEM;
     p->close_idle = false;
-    recall_keeper(p, t);
+    t->call_keeper |= hp_keeper_is_late();
     w->host = h;
     note_arrival(p, w);
     h->pins++; /* dropping its last idle connection must not free it */
@@ -391,7 +383,6 @@ hp_pool_wait_timed_out(hp_pool *p, const hp_want *w, hp_ns waited, hp_err *err)
 hp_want_state
 hp_pool_look(hp_pool *p, hp_want *w)
 {
-    hp_trash t = {0};
     hp_lock(&p->mu);
     hp_want_state s = w->state;
     if (s == HP_WANT_SERVED) {
@@ -399,10 +390,7 @@ hp_pool_look(hp_pool *p, hp_want *w)
         s = HP_WANT_LEASED;
     } else if (s == HP_WANT_REFUSED) {
         hp_want_reset(w);
-    } else {
-        recall_keeper(p, &t);
     }
     hp_pool_unlock(p);
-    hp_trash_empty(p, &t);
     return s;
 }

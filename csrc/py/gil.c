@@ -49,6 +49,24 @@ hpy_forget_thread(void)
     this_thread = UNKNOWN;
 }
 
+static int
+resume(void *unused)
+{
+    hp_process_resume();
+    return 0;
+}
+
+/* os.fork() counts the threads there are when it returns, and warns if there is
+ * one more than the caller's: ours is not to be it. What is pending is done by
+ * the main thread, which is just returning to Python; another thread's fork is
+ * warned of in any case. */
+bool
+hpy_resume_later(void)
+{
+    return is_main_thread() && PyGILState_Check() &&
+           Py_AddPendingCall(resume, NULL) == 0;
+}
+
 static bool
 on_interrupt(void *arg)
 {

@@ -26,4 +26,7 @@ void hpy_detached_shutdown(void);
 /* In the child of a fork the forking thread is the main thread. */
 void hpy_forget_thread(void);
 
+/* For hp_process_after_fork. */
+bool hpy_resume_later(void);
+
 #endif

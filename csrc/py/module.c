@@ -140,6 +140,14 @@ module_advance(PyObject *module, PyObject *seconds)
     Py_RETURN_NONE;
 }
 
+/* Before a fork. */
+static PyObject *
+module_forks(PyObject *module, PyObject *unused)
+{
+    hpy_helpers_finish(state_of(module));
+    Py_RETURN_NONE;
+}
+
 /* In the child of a fork. */
 static PyObject *
 module_forked(PyObject *module, PyObject *unused)
@@ -256,26 +264,38 @@ register_mapping(hpy_state *st)
     return v == NULL ? -1 : 0;
 }
 
-/* atexit.register(_shutdown); posix.register_at_fork(after_in_child=_forked) */
+/* atexit.register(_shutdown) */
 static int
-register_hooks(PyObject *m)
+register_at_exit(PyObject *m)
 {
     PyObject *shutdown = PyObject_GetAttrString(m, "_shutdown");
-    PyObject *forked = PyObject_GetAttrString(m, "_forked");
     PyObject *at_exit = hpy_import("atexit", "register");
+    PyObject *r = at_exit == NULL || shutdown == NULL
+                      ? NULL
+                      : PyObject_CallOneArg(at_exit, shutdown);
+    Py_XDECREF(shutdown);
+    Py_XDECREF(at_exit);
+    Py_XDECREF(r);
+    return r == NULL ? -1 : 0;
+}
+
+/* posix.register_at_fork(before=_forks, after_in_child=_forked) */
+static int
+register_at_fork(PyObject *m)
+{
+    PyObject *before = PyObject_GetAttrString(m, "_forks");
+    PyObject *after = PyObject_GetAttrString(m, "_forked");
     PyObject *at_fork = hpy_import("posix", "register_at_fork");
-    PyObject *none = PyTuple_New(0), *kwargs = NULL, *a = NULL, *b = NULL;
-    if (forked != NULL)
-        kwargs = Py_BuildValue("{s:O}", "after_in_child", forked);
-    if (at_exit != NULL && shutdown != NULL)
-        a = PyObject_CallOneArg(at_exit, shutdown);
+    PyObject *none = PyTuple_New(0), *kwargs = NULL, *r = NULL;
+    if (before != NULL && after != NULL)
+        kwargs =
+            Py_BuildValue("{sOsO}", "before", before, "after_in_child", after);
     if (at_fork != NULL && none != NULL && kwargs != NULL)
-        b = PyObject_Call(at_fork, none, kwargs);
-    int rc = a == NULL || b == NULL ? -1 : 0;
-    PyObject *all[] = {shutdown, forked, at_exit, at_fork, none, kwargs, a, b};
+        r = PyObject_Call(at_fork, none, kwargs);
+    PyObject *all[] = {before, after, at_fork, none, kwargs, r};
     for (size_t i = 0; i < Py_ARRAY_LENGTH(all); i++)
         Py_XDECREF(all[i]);
-    return rc;
+    return r == NULL ? -1 : 0;
 }
 
 static int
@@ -291,9 +311,10 @@ module_exec(PyObject *m)
         hpy_raise(st, &err, NULL);
         return -1;
     }
+    hp_process_after_fork(hpy_resume_later);
     st->counted = true;
     atomic_fetch_add(&users, 1);
-    return register_hooks(m);
+    return register_at_exit(m) < 0 ? -1 : register_at_fork(m);
 }
 
 /* ---- the definition ---- */
@@ -355,6 +376,7 @@ static PyMethodDef module_methods[] = {
          "response that is collected unclosed to the list `sink` instead of\n"
          "warning; None ends it. Returns what was there before.")},
     {"_advance", module_advance, METH_O, NULL},
+    {"_forks", module_forks, METH_NOARGS, NULL},
     {"_forked", module_forked, METH_NOARGS, NULL},
     {"_shutdown", module_shutdown, METH_NOARGS, NULL},
     {NULL, NULL, 0, NULL},

@@ -119,16 +119,39 @@ hpy_import(const char *module, const char *name)
     return v;
 }
 
+/* How many threads import it now. */
+static int
+count_import(hpy_state *st, size_t which, int change)
+{
+    hpy_lock(&st->lock);
+    int n = st->importing[which] += change;
+    hpy_unlock(&st->lock);
+    return n;
+}
+
 PyObject *
 hpy_helper_get(hpy_state *st, hpy_helper which)
 {
     PyObject *v = hpy_slot_get(&st->lock, &st->helpers[which]);
     if (v != NULL)
         return v;
+    count_import(st, which, 1);
     v = hpy_import(helper_places[which].module, helper_places[which].name);
+    count_import(st, which, -1);
     if (v == NULL)
         return NULL;
     return hpy_slot_put(&st->lock, &st->helpers[which], v);
+}
+
+void
+hpy_helpers_finish(hpy_state *st)
+{
+    for (size_t i = 0; i < HPY_HELPER_COUNT; i++) {
+        if (count_import(st, i, 0) == 0)
+            continue;
+        Py_XDECREF(hpy_import(helper_places[i].module, helper_places[i].name));
+        PyErr_Clear(); /* the thread that is at it tells of it */
+    }
 }
 
 PyObject *

@@ -123,6 +123,7 @@ typedef struct hpy_state {
     hpy_mutex lock;
     /* guarded by lock */
     PyObject *helpers[HPY_HELPER_COUNT];
+    int importing[HPY_HELPER_COUNT]; /* threads that are at it */
     PyObject *errors[HP_ERRC_COUNT];
     PyObject *shared;     /* the client of the module-level verbs */
     PyObject *instrument; /* instrument.h; NULL for none */
@@ -142,6 +143,10 @@ void hpy_state_clear(hpy_state *st);
 /* The helper, imported at its first use: new reference, NULL with an
  * exception. Runs Python code. */
 PyObject *hpy_helper_get(hpy_state *st, hpy_helper which);
+
+/* Before a fork: waits for the imports that other threads are at. A child born
+ * in the middle of one would wait for the module's lock for ever. */
+void hpy_helpers_finish(hpy_state *st);
 
 /* Calls the helper with the n arguments given (borrowed). */
 PyObject *hpy_helper_call(hpy_state *st, hpy_helper which, size_t n, ...);

@@ -137,6 +137,18 @@ hp_process_init(hp_err *err)
     return 0;
 }
 
+void
+hp_process_after_fork(bool (*later)(void))
+{
+    hp_keeper_after_fork(later);
+}
+
+void
+hp_process_resume(void)
+{
+    hp_keeper_resume();
+}
+
 /* ---- exit ---- */
 
 enum {

@@ -24,19 +24,22 @@ static hp_pool *pool;
 static void
 prepare(void)
 {
-    hp_pool_fork_prepare(pool);
+    if (pool)
+        hp_pool_fork_prepare(pool);
 }
 
 static void
 parent(void)
 {
-    hp_pool_fork_parent(pool);
+    if (pool)
+        hp_pool_fork_parent(pool);
 }
 
 static void
 child(void)
 {
-    hp_pool_fork_child(pool);
+    if (pool)
+        hp_pool_fork_child(pool);
 }
 
 static const hp_fork_hooks pool_hooks = {HP_FORK_ORDER_TRANSPORTS, prepare,
@@ -145,12 +148,11 @@ test_child_starts_empty(void)
     CHECK_INT(put_undrained(&w[2]), HP_KEEP);
     UNTIL(pool->refs == 2);
     in_child(look_around);
-    CHECK(!hp_keeper_running()); /* stopped, and not needed yet */
+    CHECK(hp_keeper_running());
     for (int i = 0; i < 3; i++)
         CHECK(!has_something(server.peers[i])); /* no FIN, no byte */
     CHECK_GAUGES(pool, 1, 1, 0, 1, 0);
-    CHECK_INT(kit_get(pool, &w[0]), idle); /* needs it: the drain */
-    CHECK(hp_keeper_running());
+    CHECK_INT(kit_get(pool, &w[0]), idle);
     CHECK_INT(write(server.peers[2], "hello", 5), 5);
     UNTIL(kit_now(pool).idle == 1);
     kit_put(pool, &w[0]);
@@ -166,10 +168,10 @@ nothing(void)
 {
 }
 
-/* Only a waiter is left, and what it waits for is the keeper's: the fork wakes
- * it, and its look calls the keeper. */
+/* Nobody asks the pool for anything any more: what the fork has interrupted
+ * goes on, whether somebody waits for it ... */
 static void
-test_waiter_recalls_the_keeper(void)
+test_a_drain_goes_on(void)
 {
     hp_limits l = kit_limits();
     l.drain_timeout = 100 * KIT_S;
@@ -183,11 +185,6 @@ test_waiter_recalls_the_keeper(void)
     CHECK_INT(put_undrained(&w), HP_KEEP);
     CHECK_INT(kit_acquire(pool, &x), HP_WANT_QUEUED);
     in_child(nothing);
-    CHECK(!hp_keeper_running());
-    lo_poll(hp_waker_fd(waker), POLLIN);
-    hp_waker_clear(waker, 1);
-    CHECK_INT(hp_pool_look(pool, &x.want), HP_WANT_QUEUED);
-    CHECK(hp_keeper_running());
     CHECK_INT(write(server.peers[0], "hello", 5), 5);
     lo_poll(hp_waker_fd(waker), POLLIN);
     CHECK_INT(hp_pool_look(pool, &x.want), HP_WANT_LEASED);
@@ -196,9 +193,9 @@ test_waiter_recalls_the_keeper(void)
     done();
 }
 
-/* No acquire will call it any more: the drain is not forgotten. */
+/* ... or the pool was closed before ... */
 static void
-test_close_recalls_the_keeper(void)
+test_the_drain_of_a_closed_pool_goes_on(void)
 {
     hp_limits l = kit_limits();
     l.drain_timeout = 100 * KIT_S;
@@ -207,12 +204,98 @@ test_close_recalls_the_keeper(void)
     kit_want_init(&w, &a);
     kit_get(pool, &w);
     CHECK_INT(put_undrained(&w), HP_KEEP);
-    in_child(nothing);
-    CHECK(!hp_keeper_running());
     hp_pool_close(pool);
-    CHECK(hp_keeper_running());
+    in_child(nothing);
     CHECK_INT(write(server.peers[0], "hello", 5), 5);
     UNTIL(kit_hosts(pool) == 0);
+    lo_poll(server.peers[0], POLLIN); /* closed */
+    done();
+}
+
+static int last_fd;
+
+static void
+look_at_last_fd(void)
+{
+    CHECK_INT(fcntl(last_fd, F_GETFD), -1);
+    CHECK(!hp_keeper_running());
+}
+
+/* ... or nobody but the keeper knows it any more ... */
+static void
+test_the_drain_of_a_forgotten_pool_goes_on(void)
+{
+    char c;
+    hp_limits l = kit_limits();
+    l.drain_timeout = 100 * KIT_S;
+    begin(&l);
+    kit_want w;
+    kit_want_init(&w, &a);
+    kit_get(pool, &w);
+    last_fd = fd_of(&w);
+    CHECK_INT(put_undrained(&w), HP_KEEP);
+    UNTIL(pool->refs == 2);
+    hp_pool_close(pool);
+    hp_pool_unref(pool);
+    pool = NULL;
+    in_child(look_at_last_fd);
+    CHECK(!has_something(server.peers[0]));
+    CHECK_INT(write(server.peers[0], "hello", 5), 5);
+    lo_poll(server.peers[0], POLLIN);
+    CHECK_INT(read(server.peers[0], &c, 1), 0);
+    kit_server_close(&server);
+}
+
+/* ... and what is idle grows old. */
+static void
+test_idle_ones_expire(void)
+{
+    hp_limits l = kit_limits();
+    l.idle_conn_timeout = 300 * KIT_MS;
+    begin(&l);
+    kit_want w;
+    kit_want_init(&w, &a);
+    kit_get(pool, &w);
+    CHECK_INT(kit_put(pool, &w), HP_KEEP);
+    in_child(nothing);
+    UNTIL(kit_hosts(pool) == 0);
+    CHECK_INT(kit_count(pool).closes[HP_CLOSE_IDLE_TIMEOUT], 1);
+    done();
+}
+
+static bool postpones;
+
+static bool
+postpone(void)
+{
+    return postpones;
+}
+
+/* It can be later, and is if it is not forgotten. */
+static void
+test_no_thread_before_fork_returns(void)
+{
+    hp_limits l = kit_limits();
+    begin(&l);
+    kit_want w;
+    kit_want_init(&w, &a);
+    hp_keeper_after_fork(postpone);
+    kit_get(pool, &w);
+    CHECK_INT(kit_put(pool, &w), HP_KEEP);
+    postpones = true;
+    in_child(nothing);
+    CHECK(!hp_keeper_running() && hp_keeper_is_late());
+    hp_keeper_resume();
+    CHECK(hp_keeper_running() && !hp_keeper_is_late());
+    in_child(nothing);
+    CHECK(!hp_keeper_running() && hp_keeper_is_late());
+    kit_get(pool, &w); /* without a resume */
+    CHECK(hp_keeper_running() && !hp_keeper_is_late());
+    CHECK_INT(kit_put(pool, &w), HP_KEEP);
+    postpones = false;
+    in_child(nothing);
+    CHECK(hp_keeper_running() && !hp_keeper_is_late());
+    hp_keeper_after_fork(NULL);
     done();
 }
 
@@ -297,8 +380,11 @@ main(void)
     CHECK_INT(hp_fork_register(&keeper_hooks), 0);
     CHECK_INT(hp_fork_register(&pool_hooks), 0);
     RUN(test_child_starts_empty);
-    RUN(test_waiter_recalls_the_keeper);
-    RUN(test_close_recalls_the_keeper);
+    RUN(test_a_drain_goes_on);
+    RUN(test_the_drain_of_a_closed_pool_goes_on);
+    RUN(test_the_drain_of_a_forgotten_pool_goes_on);
+    RUN(test_idle_ones_expire);
+    RUN(test_no_thread_before_fork_returns);
     RUN(test_forks_among_threads);
     hp_keeper_stop_for_good();
     DONE();
