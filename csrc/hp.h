@@ -197,6 +197,7 @@ typedef struct hp_request {
     hp_cancel *cancel;   /* NULL = none; a reference is taken */
     bool close;          /* send Connection: close, do not keep */
     hp_idempotent idempotent;
+    bool no_stale_replay; /* what is lost on a kept connection stays lost */
     hp_request_trace trace;
     bool announce_connect;    /* HP_DRIVE_CONNECTS, once */
     bool decode;              /* undo Content-Encoding in hp_drive_read */
@@ -346,10 +347,11 @@ typedef struct hp_conn_facts {
     hp_close_reason release; /* HP_KEEP: kept; else why not; valid when the
                                 connection was given up */
     bool released;
+    hp_replay_refusal refusal; /* the request was lost and not sent again */
 } hp_conn_facts;
 
-/* Of one that failed with HP_E_POOL_TIMEOUT or HP_E_QUEUE_FULL; else NULL. Lives
- * as long as the exchange. */
+/* Of one that failed with HP_E_POOL_TIMEOUT or HP_E_QUEUE_FULL; else NULL.
+ * Lives as long as the exchange. */
 const hp_shortage *hp_exchange_shortage(const hp_exchange *ex);
 
 void hp_exchange_timings(const hp_exchange *ex, hp_timings *out);

@@ -39,6 +39,7 @@ from ._core import (
 from ._deadline import deadline
 from ._leaks import Leak
 from ._records import ConnectionInfo, Request, Timings
+from ._retries import Retries
 from ._stats import HostStats, Stats
 from .config import TLS, Limits, Timeout
 from .errors import *  # noqa: F403
@@ -101,6 +102,7 @@ __all__ = [
     "RequestError",
     "RequestException",
     "Response",
+    "Retries",
     "RetryError",
     "SSLError",
     "ServerDisconnected",

@@ -21,6 +21,7 @@ from typing_extensions import Buffer, Self, TypeVar, disjoint_base
 from ._advice import Advice
 from ._leaks import Leak, Row
 from ._records import ConnectionInfo, Request, Timings
+from ._retries import Retries
 from ._stats import Stats
 from .config import TLS, Limits, Timeout
 
@@ -66,6 +67,7 @@ class Client:
         params: _ParamsIn | None = None,
         timeout: _TimeoutIn = ...,
         limits: Limits | None = None,
+        retries: Retries | int | None = None,
         verify: _VerifyIn = True,
         cert: _CertIn | None = None,
         tls: TLS | None = None,
@@ -103,6 +105,7 @@ class Client:
         tls: TLS | None = None,
         cancel: CancelToken | None = None,
         idempotent: bool | None = None,
+        retries: Retries | int | None = None,
         decompress: bool | None = None,
         trace: _TraceIn | None = None,
     ) -> Response: ...
@@ -122,6 +125,7 @@ class Client:
         tls: TLS | None = None,
         cancel: CancelToken | None = None,
         idempotent: bool | None = None,
+        retries: Retries | int | None = None,
         decompress: bool | None = None,
         trace: _TraceIn | None = None,
     ) -> Response: ...
@@ -141,6 +145,7 @@ class Client:
         tls: TLS | None = None,
         cancel: CancelToken | None = None,
         idempotent: bool | None = None,
+        retries: Retries | int | None = None,
         decompress: bool | None = None,
         trace: _TraceIn | None = None,
     ) -> Response: ...
@@ -160,6 +165,7 @@ class Client:
         tls: TLS | None = None,
         cancel: CancelToken | None = None,
         idempotent: bool | None = None,
+        retries: Retries | int | None = None,
         decompress: bool | None = None,
         trace: _TraceIn | None = None,
     ) -> Response: ...
@@ -179,6 +185,7 @@ class Client:
         tls: TLS | None = None,
         cancel: CancelToken | None = None,
         idempotent: bool | None = None,
+        retries: Retries | int | None = None,
         decompress: bool | None = None,
         trace: _TraceIn | None = None,
     ) -> Response: ...
@@ -198,6 +205,7 @@ class Client:
         tls: TLS | None = None,
         cancel: CancelToken | None = None,
         idempotent: bool | None = None,
+        retries: Retries | int | None = None,
         decompress: bool | None = None,
         trace: _TraceIn | None = None,
     ) -> Response: ...
@@ -217,6 +225,7 @@ class Client:
         tls: TLS | None = None,
         cancel: CancelToken | None = None,
         idempotent: bool | None = None,
+        retries: Retries | int | None = None,
         decompress: bool | None = None,
         trace: _TraceIn | None = None,
     ) -> Response: ...
@@ -237,6 +246,7 @@ class Client:
         tls: TLS | None = None,
         cancel: CancelToken | None = None,
         idempotent: bool | None = None,
+        retries: Retries | int | None = None,
         decompress: bool | None = None,
         trace: _TraceIn | None = None,
     ) -> Response: ...
@@ -256,6 +266,7 @@ class Client:
         tls: TLS | None = None,
         cancel: CancelToken | None = None,
         idempotent: bool | None = None,
+        retries: Retries | int | None = None,
         decompress: bool | None = None,
         trace: _TraceIn | None = None,
     ) -> Response: ...
@@ -296,6 +307,8 @@ class Client:
     def base_url(self) -> str: ...
     @property
     def limits(self) -> Limits: ...
+    @property
+    def retries(self) -> Retries: ...
     @property
     def closed(self) -> bool: ...
     @property
@@ -558,6 +571,7 @@ def get(
     tls: TLS | None = None,
     cancel: CancelToken | None = None,
     idempotent: bool | None = None,
+    retries: Retries | int | None = None,
     decompress: bool | None = None,
     trace: _TraceIn | None = None,
 ) -> Response: ...
@@ -576,6 +590,7 @@ def options(
     tls: TLS | None = None,
     cancel: CancelToken | None = None,
     idempotent: bool | None = None,
+    retries: Retries | int | None = None,
     decompress: bool | None = None,
     trace: _TraceIn | None = None,
 ) -> Response: ...
@@ -594,6 +609,7 @@ def head(
     tls: TLS | None = None,
     cancel: CancelToken | None = None,
     idempotent: bool | None = None,
+    retries: Retries | int | None = None,
     decompress: bool | None = None,
     trace: _TraceIn | None = None,
 ) -> Response: ...
@@ -612,6 +628,7 @@ def post(
     tls: TLS | None = None,
     cancel: CancelToken | None = None,
     idempotent: bool | None = None,
+    retries: Retries | int | None = None,
     decompress: bool | None = None,
     trace: _TraceIn | None = None,
 ) -> Response: ...
@@ -630,6 +647,7 @@ def put(
     tls: TLS | None = None,
     cancel: CancelToken | None = None,
     idempotent: bool | None = None,
+    retries: Retries | int | None = None,
     decompress: bool | None = None,
     trace: _TraceIn | None = None,
 ) -> Response: ...
@@ -648,6 +666,7 @@ def patch(
     tls: TLS | None = None,
     cancel: CancelToken | None = None,
     idempotent: bool | None = None,
+    retries: Retries | int | None = None,
     decompress: bool | None = None,
     trace: _TraceIn | None = None,
 ) -> Response: ...
@@ -666,6 +685,7 @@ def delete(
     tls: TLS | None = None,
     cancel: CancelToken | None = None,
     idempotent: bool | None = None,
+    retries: Retries | int | None = None,
     decompress: bool | None = None,
     trace: _TraceIn | None = None,
 ) -> Response: ...
@@ -685,6 +705,7 @@ def request(
     tls: TLS | None = None,
     cancel: CancelToken | None = None,
     idempotent: bool | None = None,
+    retries: Retries | int | None = None,
     decompress: bool | None = None,
     trace: _TraceIn | None = None,
 ) -> Response: ...
@@ -695,6 +716,7 @@ def configure(
     params: _ParamsIn | None = None,
     timeout: _TimeoutIn = ...,
     limits: Limits | None = None,
+    retries: Retries | int | None = None,
     verify: _VerifyIn = True,
     cert: _CertIn | None = None,
     tls: TLS | None = None,

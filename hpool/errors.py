@@ -47,8 +47,10 @@ class RequestException(OSError):
     timings   when each phase ended (hpool.Timings), or None
     attempts  how often the request was sent or begun, 1 without a replay
     host      the pool's key, e.g. "|http|example.com:80", or None
-    reason    why the connection was given up or the request not sent again,
-              as in `Client.stats()`, or None
+    reason    why the request, lost with its connection, was not sent again:
+              "fresh_connection", "answer_begun", "stale_retries_off",
+              "body_cannot_be_sent_again" or "not_idempotent"; else why the
+              connection was given up, as in `Client.stats()`; or None
 
     Pickles with all of them; a response whose body has not been read does not
     travel and is None afterwards.

@@ -51,6 +51,18 @@ static_assert(sizeof(replay_names) / sizeof(*replay_names) ==
                   HP_REPLAY_REASON_COUNT,
               "every reason has a name");
 
+static const char *const refusal_names[] = {
+    [HP_REFUSAL_NONE] = "none",
+    [HP_REFUSAL_FRESH_CONNECTION] = "fresh_connection",
+    [HP_REFUSAL_ANSWER_BEGUN] = "answer_begun",
+    [HP_REFUSAL_SWITCHED_OFF] = "stale_retries_off",
+    [HP_REFUSAL_BODY_GONE] = "body_cannot_be_sent_again",
+    [HP_REFUSAL_NOT_IDEMPOTENT] = "not_idempotent",
+};
+static_assert(sizeof(refusal_names) / sizeof(*refusal_names) ==
+                  HP_REFUSAL_COUNT,
+              "every refusal has a name");
+
 const char *
 hp_close_reason_name(hp_close_reason r)
 {
@@ -61,4 +73,10 @@ const char *
 hp_replay_reason_name(hp_replay_reason r)
 {
     return replay_names[r];
+}
+
+const char *
+hp_replay_refusal_name(hp_replay_refusal r)
+{
+    return refusal_names[r];
 }

@@ -53,8 +53,20 @@ typedef enum hp_replay_reason {
     HP_REPLAY_REASON_COUNT
 } hp_replay_reason;
 
+/* Why a request that was lost with its connection was not sent again. */
+typedef enum hp_replay_refusal {
+    HP_REFUSAL_NONE = 0,
+    HP_REFUSAL_FRESH_CONNECTION, /* which never served: that is an answer */
+    HP_REFUSAL_ANSWER_BEGUN,
+    HP_REFUSAL_SWITCHED_OFF,
+    HP_REFUSAL_BODY_GONE, /* it could be read only once, and was */
+    HP_REFUSAL_NOT_IDEMPOTENT,
+    HP_REFUSAL_COUNT
+} hp_replay_refusal;
+
 /* Lower-case words with underscores: "leftover_bytes". Static storage. */
 const char *hp_close_reason_name(hp_close_reason r);
 const char *hp_replay_reason_name(hp_replay_reason r);
+const char *hp_replay_refusal_name(hp_replay_refusal r);
 
 #endif

@@ -341,6 +341,25 @@ hpy_arg_limits(hpy_state *st, PyObject *v, hp_limits *out)
 
 /* ---- cancel and deadline ---- */
 
+PyObject *
+hpy_retries_object(hpy_state *st, PyObject *v)
+{
+    return hpy_helper_call(st, HPY_HELPER_PARSE_RETRIES, 1,
+                           v == NULL ? Py_None : v);
+}
+
+int
+hpy_arg_retries(hpy_state *st, PyObject *v, bool *no_stale_replay)
+{
+    PyObject *retries = hpy_retries_object(st, v);
+    PyObject *stale =
+        retries == NULL ? NULL : PyObject_GetAttrString(retries, "stale");
+    *no_stale_replay = stale == Py_False;
+    Py_XDECREF(retries);
+    Py_XDECREF(stale);
+    return stale == NULL ? -1 : 0;
+}
+
 int
 hpy_arg_cancel(hpy_state *st, PyObject *v, hp_cancel **out)
 {

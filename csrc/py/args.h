@@ -43,6 +43,11 @@ PyObject *hpy_timeout_object(hpy_state *st, PyObject *v);
 /* A config.Limits. */
 int hpy_arg_limits(hpy_state *st, PyObject *v, hp_limits *out);
 
+/* The _retries.Retries that `v` stands for; new reference. */
+PyObject *hpy_retries_object(hpy_state *st, PyObject *v);
+/* Its `stale`, the other way round. */
+int hpy_arg_retries(hpy_state *st, PyObject *v, bool *no_stale_replay);
+
 /* A CancelToken; borrowed from it. None or missing gives NULL. */
 int hpy_arg_cancel(hpy_state *st, PyObject *v, hp_cancel **out);
 

@@ -16,10 +16,12 @@ typedef struct hpy_client {
     hp_transport *transport; /* NULL before __init__ */
     PyObject *base_url;      /* str, or NULL */
     PyObject *limits;        /* config.Limits, or NULL */
+    PyObject *retries;       /* what retries= was given, or NULL */
     PyObject *verify, *cert, *tls;
     PyObject *dialing;          /* see dialing.h, or NULL */
     PyObject *default_encoding; /* str or callable */
     int64_t max_size, max_decoded_size;
+    bool no_stale_replay;
     bool trust_env, decompress, raise_for_status, stream;
     bool leak_warnings, leak_lines; /* lines: record who made a request */
     PyObject *settings;  /* dict: what __init__ was given, for pickling */

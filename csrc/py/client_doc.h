@@ -4,7 +4,8 @@
 
 #define HPY_CALL_KEYWORDS                                                      \
     "headers=None, content=None, timeout=..., stream=None, verify=None, "      \
-    "cert=None, tls=None, cancel=None, idempotent=None, decompress=None, "     \
+    "cert=None, tls=None, cancel=None, idempotent=None, retries=None, "        \
+    "decompress=None, "                                                        \
     "trace=None"
 
 #define HPY_CALL_NOTES                                                         \
@@ -23,6 +24,7 @@
     "  cancel      a CancelToken\n"                                            \
     "  idempotent  whether the request may be sent again on a stale\n"         \
     "              connection; None goes by the method\n"                      \
+    "  retries     a Retries in place of the client's\n"                       \
     "  decompress  False hands the body on as it came\n"                       \
     "  trace       who is told what happens, before the client's own: an\n"    \
     "              object with methods named as the events it wants, or a\n"   \
@@ -64,7 +66,8 @@ static const char hpy_request_doc[] =
     "get().";
 #define HPY_STREAM_KEYWORDS                                                    \
     "headers=None, content=None, timeout=..., verify=None, cert=None, "        \
-    "tls=None, cancel=None, idempotent=None, decompress=None, trace=None"
+    "tls=None, cancel=None, idempotent=None, retries=None, decompress=None, "  \
+    "trace=None"
 static const char hpy_stream_doc[] =
     "stream($self, /, method, url, *, params=None, data=None, json=None, " //
     HPY_STREAM_KEYWORDS ")\n--\n\n"
@@ -72,6 +75,7 @@ static const char hpy_stream_doc[] =
 
 #define HPY_CLIENT_KEYWORDS                                                    \
     "*, base_url='', headers=None, params=None, timeout=..., limits=None, "    \
+    "retries=None, "                                                           \
     "verify=True, cert=None, tls=None, trust_env=True, decompress=True, "      \
     "max_size=None, max_decoded_size=None, default_encoding='utf-8', "         \
     "dns_ttl=10.0, resolve=None, local_address=None, uds=None, family=None, "  \
@@ -87,6 +91,7 @@ static const char hpy_client_doc[] =
     "  headers, params   sent with every request\n"
     "  timeout           see Timeout; default 10 s to connect, 60 s to read\n"
     "  limits            see Limits\n"
+    "  retries           a Retries: what is made again by itself\n"
     "  verify            True, False, a CA file or directory, PEM bytes, or\n"
     "                    an ssl.SSLContext\n"
     "  cert              client certificate: file, or (file, key[, password])\n"

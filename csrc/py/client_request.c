@@ -12,7 +12,8 @@
     (HPY_BIT(URL) | HPY_BIT(PARAMS) | HPY_BIT(HEADERS) | HPY_BIT(DATA) |       \
      HPY_BIT(CONTENT) | HPY_BIT(JSON) | HPY_BIT(TIMEOUT) | HPY_BIT(STREAM) |   \
      HPY_BIT(VERIFY) | HPY_BIT(CERT) | HPY_BIT(TLS) | HPY_BIT(CANCEL) |        \
-     HPY_BIT(IDEMPOTENT) | HPY_BIT(DECOMPRESS) | HPY_BIT(TRACE))
+     HPY_BIT(IDEMPOTENT) | HPY_BIT(RETRIES) | HPY_BIT(DECOMPRESS) |            \
+     HPY_BIT(TRACE))
 
 #define URL_PARAMS 1, 2, {HPY_ARG_URL, HPY_ARG_PARAMS}, CALL_KEYWORDS
 #define URL_DATA 1, 2, {HPY_ARG_URL, HPY_ARG_DATA}, CALL_KEYWORDS
@@ -169,11 +170,15 @@ plan_limits(hpy_response *r, PyObject *const *a, plan *p)
     q->timeouts = r->defaults->timeouts;
     q->max_size = r->client->max_size;
     q->max_decoded_size = r->client->max_decoded_size;
+    q->no_stale_replay = r->client->no_stale_replay;
     if (a[HPY_ARG_TIMEOUT] != NULL && a[HPY_ARG_TIMEOUT] != Py_Ellipsis &&
         hpy_arg_timeout(r->st, a[HPY_ARG_TIMEOUT], &q->timeouts) < 0)
         return -1;
     if (hpy_deadline_now(r->st, &q->deadline) < 0 ||
         hpy_arg_cancel(r->st, a[HPY_ARG_CANCEL], &q->cancel) < 0)
+        return -1;
+    if (hpy_given(a[HPY_ARG_RETRIES]) &&
+        hpy_arg_retries(r->st, a[HPY_ARG_RETRIES], &q->no_stale_replay) < 0)
         return -1;
     if (!hpy_given(a[HPY_ARG_IDEMPOTENT]))
         return 0;

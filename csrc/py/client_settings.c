@@ -14,6 +14,7 @@ enum {
     PARAMS,
     TIMEOUT,
     LIMITS,
+    RETRIES,
     VERIFY,
     CERT,
     TLS,
@@ -39,6 +40,7 @@ static char *setting_names[] = {
     "params",
     "timeout",
     "limits",
+    "retries",
     "verify",
     "cert",
     "tls",
@@ -69,11 +71,11 @@ static int
 parse_settings(PyObject *args, PyObject *kwargs, PyObject **v)
 {
     return PyArg_ParseTupleAndKeywords(
-               args, kwargs, "|$OOOOOOOOOOOOOOOOOOOOOOOOO:Client",
+               args, kwargs, "|$OOOOOOOOOOOOOOOOOOOOOOOOOO:Client",
                setting_names, &v[0], &v[1], &v[2], &v[3], &v[4], &v[5], &v[6],
                &v[7], &v[8], &v[9], &v[10], &v[11], &v[12], &v[13], &v[14],
                &v[15], &v[16], &v[17], &v[18], &v[19], &v[20], &v[21], &v[22],
-               &v[23], &v[24])
+               &v[23], &v[24], &v[25])
                ? 0
                : -1;
 }
@@ -90,6 +92,17 @@ set_flags(hpy_client *c, PyObject **v)
         hpy_arg_bool(v[STREAM], "stream", stream, &c->stream) < 0)
         return -1;
     return 0;
+}
+
+static int
+set_retries(hpy_client *c, PyObject *v)
+{
+    if (!hpy_given(v))
+        return 0;
+    c->retries = hpy_retries_object(c->st, v);
+    return c->retries == NULL
+               ? -1
+               : hpy_arg_retries(c->st, c->retries, &c->no_stale_replay);
 }
 
 static int
@@ -168,7 +181,7 @@ set_fixed(hpy_client *c, PyObject **v)
     c->tls = Py_NewRef(v[TLS] == NULL ? Py_None : v[TLS]);
     c->call_tls = PyDict_New();
     if (c->call_tls == NULL || set_flags(c, v) < 0 ||
-        set_base_url(c, v[BASE_URL]) < 0 ||
+        set_retries(c, v[RETRIES]) < 0 || set_base_url(c, v[BASE_URL]) < 0 ||
         set_encoding(c, v[DEFAULT_ENCODING]) < 0 ||
         set_size(c, v[MAX_SIZE], "max_size", &c->max_size) < 0)
         return -1;
@@ -482,6 +495,13 @@ get_limits(PyObject *op, void *closure)
 }
 
 static PyObject *
+get_retries(PyObject *op, void *closure)
+{
+    hpy_client *c = (hpy_client *)op;
+    return hpy_retries_object(c->st, c->retries);
+}
+
+static PyObject *
 get_closed(PyObject *op, void *closure)
 {
     hpy_client *c = (hpy_client *)op;
@@ -525,6 +545,7 @@ PyGetSetDef hpy_client_getset[] = {
      NULL},
     {"base_url", get_base_url, NULL, "str: put before relative URLs.", NULL},
     {"limits", get_limits, NULL, "Limits of the pool; fixed.", NULL},
+    {"retries", get_retries, NULL, "Retries; fixed.", NULL},
     {"closed", get_closed, NULL, "bool: whether close() was called.", NULL},
     {"is_closed", get_closed, NULL, "bool: whether close() was called.", NULL},
     {"verify", get_object, NULL, "What verify= was given; fixed.", AT(verify)},

@@ -25,6 +25,7 @@ client_traverse(PyObject *op, visitproc visit, void *arg)
     hpy_client *self = (hpy_client *)op;
     HPY_VISIT_TYPE(op);
     Py_VISIT(self->limits);
+    Py_VISIT(self->retries);
     Py_VISIT(self->verify);
     Py_VISIT(self->cert);
     Py_VISIT(self->tls);
@@ -42,6 +43,7 @@ client_clear(PyObject *op)
     hpy_client *self = (hpy_client *)op;
     Py_CLEAR(self->base_url);
     Py_CLEAR(self->limits);
+    Py_CLEAR(self->retries);
     Py_CLEAR(self->verify);
     Py_CLEAR(self->cert);
     Py_CLEAR(self->tls);

@@ -123,9 +123,11 @@ error_attributes(const hp_err *err, hpy_response *r)
     }
     const char *phase =
         err->phase == HP_PHASE_NONE ? NULL : hp_phase_name(err->phase);
-    const char *why = facts.released && facts.release != HP_KEEP
-                          ? hp_close_reason_name(facts.release)
-                          : NULL;
+    const char *why = NULL;
+    if (facts.refusal != HP_REFUSAL_NONE)
+        why = hp_replay_refusal_name(facts.refusal);
+    else if (facts.released && facts.release != HP_KEEP)
+        why = hp_close_reason_name(facts.release);
     PyObject *d = Py_BuildValue("{s:N,s:N,s:z,s:I,s:z,s:z}", "request", request,
                                 "timings", timings, "phase", phase, "attempts",
                                 facts.attempts == 0 ? 1 : facts.attempts,

@@ -25,6 +25,7 @@
     X(TLS, "tls")                                                              \
     X(CANCEL, "cancel")                                                        \
     X(IDEMPOTENT, "idempotent")                                                \
+    X(RETRIES, "retries")                                                      \
     X(DECOMPRESS, "decompress")                                                \
     X(TRACE, "trace")                                                          \
     X(CHUNK_SIZE, "chunk_size")                                                \
@@ -53,6 +54,7 @@ typedef enum hpy_arg {
     X(TIMEOUT, "hpool.config", "Timeout")                                      \
     X(PARSE_TIMEOUT, "hpool.config", "parse_timeout")                          \
     X(LIMITS, "hpool.config", "Limits")                                        \
+    X(PARSE_RETRIES, "hpool._retries", "parse_retries")                        \
     X(TLS_RESOLVE, "hpool._tls", "resolve")                                    \
     X(CLIENT_HEADERS, "hpool._defaults", "ClientHeaders")                      \
     X(DIALING, "hpool._dialing", "Dialing")                                    \

@@ -87,6 +87,7 @@ init(hp_exchange *ex, hp_transport *t, const hp_request *r)
     ex->timeouts = r->timeouts;
     ex->source = r->source;
     ex->idempotent = r->idempotent;
+    ex->no_stale_replay = r->no_stale_replay;
     ex->decode = r->decode;
     ex->announce_connect = r->announce_connect;
     ex->max_size = r->max_size;

@@ -147,6 +147,7 @@ struct hp_exchange {
     hp_request_facts facts;
     hp_source source;
     hp_idempotent idempotent;
+    bool no_stale_replay;
     hp_send send;
     bool decode;
     int64_t max_size, max_decoded_size;
@@ -260,7 +261,9 @@ hp_go hp_ex_count_raw(hp_exchange *ex, size_t *n);
 hp_go hp_ex_broken(hp_exchange *ex);
 
 /* replay.c */
-hp_replay_reason hp_ex_replay_verdict(const hp_exchange *ex);
+/* HP_NO_REPLAY: *refusal says why. */
+hp_replay_reason hp_ex_replay_verdict(const hp_exchange *ex,
+                                      hp_replay_refusal *refusal);
 
 /* finish.c */
 hp_go hp_ex_message_ended(hp_exchange *ex);

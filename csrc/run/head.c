@@ -330,10 +330,29 @@ replay(hp_exchange *ex, hp_replay_reason why)
     return HP_GO_ON;
 }
 
+static const char *
+refusal_words(const hp_exchange *ex)
+{
+    switch (ex->conn_facts.refusal) {
+    case HP_REFUSAL_SWITCHED_OFF:
+        return "; the connection had been kept from an earlier request, and "
+               "this one is not repeated: Retries(stale=False)";
+    case HP_REFUSAL_BODY_GONE:
+        return "; the connection had been kept from an earlier request, and "
+               "this one is not repeated, since its body could be read only "
+               "once (pass bytes or a seekable file)";
+    case HP_REFUSAL_NOT_IDEMPOTENT:
+        return "; the connection had been kept from an earlier request, and "
+               "this one is not repeated by itself, since the server may have "
+               "acted on it (idempotent=True says that it may be)";
+    default:
+        return "";
+    }
+}
+
 static hp_go
 server_disconnected(hp_exchange *ex, const hp_err *cause)
 {
-    bool reused = ex->conn_facts.reused;
     char note[HP_ERR_TEXT_MAX / 2] = "";
     int e = cause->sys_errno ? cause->sys_errno : ex->send.failed_errno;
     if (e) {
@@ -341,15 +360,12 @@ server_disconnected(hp_exchange *ex, const hp_err *cause)
         hp_err_set_sys(&words, HP_E_READ, e, " ");
         snprintf(note, sizeof note, " (%.*s)", 100, words.text + 3);
     }
-    if (reused)
+    if (ex->conn_facts.reused)
         hp_pool_tally_lost(ex->pool, &ex->want);
-    hp_go go = hp_ex_fail(
-        ex, HP_E_SERVER_DISCONNECTED,
-        "the server closed the connection without answering%s%s", note,
-        reused ? "; the connection had been kept from an earlier request, and "
-                 "this one is not repeated by itself, since the server may "
-                 "have acted on it (idempotent=True says that it may be)"
-               : "");
+    hp_go go =
+        hp_ex_fail(ex, HP_E_SERVER_DISCONNECTED,
+                   "the server closed the connection without answering%s%s",
+                   note, refusal_words(ex));
     ex->err.sys_errno = e;
     return go;
 }
@@ -361,9 +377,11 @@ hp_ex_lost(hp_exchange *ex, ssize_t n, const hp_err *cause)
         ex->err = *cause;
         return hp_ex_failed(ex);
     }
-    hp_replay_reason why = hp_ex_replay_verdict(ex);
+    if (hp_ex_signalled(ex))
+        return HP_GO_ERROR; /* whoever ended it may have cut the connection */
+    hp_replay_reason why = hp_ex_replay_verdict(ex, &ex->conn_facts.refusal);
     if (why != HP_NO_REPLAY)
-        return hp_ex_signalled(ex) ? HP_GO_ERROR : replay(ex, why);
+        return replay(ex, why);
     if (ex->answered)
         return hp_ex_fail(ex, HP_E_REMOTE_PROTOCOL,
                           "the connection ended in the middle of the response "

@@ -27,17 +27,22 @@ is_idempotent(const hp_exchange *ex)
 }
 
 hp_replay_reason
-hp_ex_replay_verdict(const hp_exchange *ex)
+hp_ex_replay_verdict(const hp_exchange *ex, hp_replay_refusal *refusal)
 {
+    *refusal = HP_REFUSAL_NONE;
     if (!ex->want.conn->reused || !ex->conn_facts.reused)
-        return HP_NO_REPLAY;
-    if (ex->answered)
-        return HP_NO_REPLAY;
-    if (!body_can_be_sent_again(ex))
-        return HP_NO_REPLAY;
-    if (ex->send.written == 0)
+        *refusal = HP_REFUSAL_FRESH_CONNECTION;
+    else if (ex->answered)
+        *refusal = HP_REFUSAL_ANSWER_BEGUN;
+    else if (ex->no_stale_replay)
+        *refusal = HP_REFUSAL_SWITCHED_OFF;
+    else if (!body_can_be_sent_again(ex))
+        *refusal = HP_REFUSAL_BODY_GONE;
+    else if (ex->send.written == 0)
         return HP_REPLAY_NOTHING_WRITTEN;
-    if (is_idempotent(ex))
+    else if (is_idempotent(ex))
         return HP_REPLAY_LOST_BEFORE_FIRST_BYTE;
+    else
+        *refusal = HP_REFUSAL_NOT_IDEMPOTENT;
     return HP_NO_REPLAY;
 }

@@ -65,12 +65,14 @@ replayed(hp_replay_reason why)
 }
 
 static void
-not_replayed(hp_errc code)
+refused(hp_errc code, hp_replay_refusal why)
 {
     PLAY(&k, OK_HELLO);
     hp_exchange *ex = kit_new(&k);
     CHECK_INT(kit_head(&k, ex), HP_GO_ERROR);
     CHECK_ERR(ex, code);
+    CHECK_STR(hp_replay_refusal_name(kit_facts(ex).refusal),
+              hp_replay_refusal_name(why));
     CHECK_INT(kit_facts(ex).attempts, 1);
     CHECK_INT(k.queue.next, 1);
     CHECK_INT(k.scripts[0].closed, 1);
@@ -79,6 +81,12 @@ not_replayed(hp_errc code)
     CHECK_INT(count().stale, lost);
     hp_exchange_free(ex);
     kit_free(&k);
+}
+
+static void
+not_replayed(hp_errc code)
+{
+    refused(code, HP_REFUSAL_NOT_IDEMPOTENT);
 }
 
 /* rt-00, S57 a: every method Go replays. */
@@ -206,12 +214,12 @@ test_one_shot_body(void)
     k.r.method = HP_SPAN_LIT("GET");
     WARM({.op = SCRIPT_AGAIN}, {.op = SCRIPT_AGAIN}, {.op = SCRIPT_AGAIN},
          {.op = SCRIPT_EOF});
-    not_replayed(HP_E_SERVER_DISCONNECTED);
+    refused(HP_E_SERVER_DISCONNECTED, HP_REFUSAL_BODY_GONE);
     kit_init(&k);
     kit_produce(&k, two_pieces, -1);
     WARM({.op = SCRIPT_AGAIN}, {.op = SCRIPT_ACCEPT, .len = 1000},
          {.op = SCRIPT_WRITE_ERROR, .err = EPIPE}, {.op = SCRIPT_EOF});
-    not_replayed(HP_E_SERVER_DISCONNECTED);
+    refused(HP_E_SERVER_DISCONNECTED, HP_REFUSAL_BODY_GONE);
 }
 
 /* ...but it was not read when the connection was lost before. */
@@ -302,14 +310,14 @@ test_malformed_head(void)
 {
     kit_init(&k);
     WARM({.op = SCRIPT_AGAIN}, SCRIPT_BYTES("SSH-2.0-x\r\n"));
-    not_replayed(HP_E_REMOTE_PROTOCOL);
+    refused(HP_E_REMOTE_PROTOCOL, HP_REFUSAL_NONE);
     kit_init(&k);
     WARM({.op = SCRIPT_AGAIN}, SCRIPT_BYTES("H"), {.op = SCRIPT_EOF});
-    not_replayed(HP_E_REMOTE_PROTOCOL);
+    refused(HP_E_REMOTE_PROTOCOL, HP_REFUSAL_ANSWER_BEGUN);
     kit_init(&k);
     WARM({.op = SCRIPT_AGAIN}, SCRIPT_BYTES("HTTP/1.1 103 Hi\r\n\r\n"),
          {.op = SCRIPT_EOF});
-    not_replayed(HP_E_REMOTE_PROTOCOL);
+    refused(HP_E_REMOTE_PROTOCOL, HP_REFUSAL_ANSWER_BEGUN);
 }
 
 /* rt-15: slow is not stale. */
@@ -320,7 +328,7 @@ test_read_timeout(void)
     k.r.timeouts.read = HP_NS_PER_S;
     WARM({.op = SCRIPT_AGAIN});
     k.after_wait = HP_NS_PER_S / 3;
-    not_replayed(HP_E_READ_TIMEOUT);
+    refused(HP_E_READ_TIMEOUT, HP_REFUSAL_NONE);
 }
 
 /* rt-16, S61, S62, S64: a fresh connection that fails is an answer. */
@@ -329,7 +337,7 @@ test_fresh_connection(void)
 {
     kit_init(&k);
     PLAY(&k, {.op = SCRIPT_EOF});
-    not_replayed(HP_E_SERVER_DISCONNECTED);
+    refused(HP_E_SERVER_DISCONNECTED, HP_REFUSAL_FRESH_CONNECTION);
     kit_init(&k);
     PLAY(&k, {.op = SCRIPT_AGAIN}, {.op = SCRIPT_ERROR, .err = ECONNRESET});
     hp_exchange *ex = kit_new(&k);
@@ -341,7 +349,7 @@ test_fresh_connection(void)
     kit_free(&k);
     kit_init(&k);
     PLAY(&k, {.op = SCRIPT_WRITE_ERROR, .err = EPIPE}, {.op = SCRIPT_EOF});
-    not_replayed(HP_E_SERVER_DISCONNECTED);
+    refused(HP_E_SERVER_DISCONNECTED, HP_REFUSAL_FRESH_CONNECTION);
 }
 
 /* rt-18: stale ones in a row, and a last try on a fresh one. */
@@ -446,27 +454,56 @@ static const struct decision {
     hp_source source;
     uint64_t written;
     hp_replay_reason want;
+    hp_replay_refusal refusal;
 } decisions[] = {
-    {false, "POST", {.kind = HP_SOURCE_NONE}, 0, HP_NO_REPLAY},
-    {true, "POST", {.kind = HP_SOURCE_NONE}, 0, HP_REPLAY_NOTHING_WRITTEN},
+    {false,
+     "POST",
+     {.kind = HP_SOURCE_NONE},
+     0,
+     HP_NO_REPLAY,
+     HP_REFUSAL_FRESH_CONNECTION},
+    {true,
+     "POST",
+     {.kind = HP_SOURCE_NONE},
+     0,
+     HP_REPLAY_NOTHING_WRITTEN,
+     HP_REFUSAL_NONE},
     {true,
      "POST",
      {.kind = HP_SOURCE_BYTES, .ptr = "x", .len = 1},
      0,
-     HP_REPLAY_NOTHING_WRITTEN},
+     HP_REPLAY_NOTHING_WRITTEN,
+     HP_REFUSAL_NONE},
     {true,
      "POST",
      {.kind = HP_SOURCE_PRODUCED, .length = 1, .rewindable = true},
      0,
-     HP_REPLAY_NOTHING_WRITTEN},
-    {true, "POST", {.kind = HP_SOURCE_PRODUCED, .length = 1}, 0, HP_NO_REPLAY},
-    {true, "POST", {.kind = HP_SOURCE_NONE}, 9, HP_NO_REPLAY},
+     HP_REPLAY_NOTHING_WRITTEN,
+     HP_REFUSAL_NONE},
+    {true,
+     "POST",
+     {.kind = HP_SOURCE_PRODUCED, .length = 1},
+     0,
+     HP_NO_REPLAY,
+     HP_REFUSAL_BODY_GONE},
+    {true,
+     "POST",
+     {.kind = HP_SOURCE_NONE},
+     9,
+     HP_NO_REPLAY,
+     HP_REFUSAL_NOT_IDEMPOTENT},
     {true,
      "GET",
      {.kind = HP_SOURCE_NONE},
      9,
-     HP_REPLAY_LOST_BEFORE_FIRST_BYTE},
-    {false, "GET", {.kind = HP_SOURCE_NONE}, 9, HP_NO_REPLAY},
+     HP_REPLAY_LOST_BEFORE_FIRST_BYTE,
+     HP_REFUSAL_NONE},
+    {false,
+     "GET",
+     {.kind = HP_SOURCE_NONE},
+     9,
+     HP_NO_REPLAY,
+     HP_REFUSAL_FRESH_CONNECTION},
 };
 
 static void
@@ -481,9 +518,13 @@ decide(const struct decision *d)
     ex->conn_facts.reused = d->reused;
     ex->send.written = d->written;
     ex->send.asked = true;
-    CHECK_INT(hp_ex_replay_verdict(ex), d->want);
+    hp_replay_refusal refusal;
+    CHECK_INT(hp_ex_replay_verdict(ex, &refusal), d->want);
+    CHECK_INT(refusal, d->refusal);
     ex->answered = true; /* a byte of the response: never */
-    CHECK_INT(hp_ex_replay_verdict(ex), HP_NO_REPLAY);
+    CHECK_INT(hp_ex_replay_verdict(ex, &refusal), HP_NO_REPLAY);
+    CHECK_INT(refusal, d->reused ? HP_REFUSAL_ANSWER_BEGUN
+                                 : HP_REFUSAL_FRESH_CONNECTION);
     ex->want.conn = NULL;
     hp_exchange_free(ex);
     kit_free(&k);
@@ -496,20 +537,47 @@ test_s58_the_decision_table(void)
         decide(&decisions[i]);
 }
 
+/* Switched off: neither what is safe by its method nor what was not begun. */
+static void
+test_switched_off(void)
+{
+    kit_init(&k);
+    k.r.no_stale_replay = true;
+    WARM({.op = SCRIPT_AGAIN}, {.op = SCRIPT_EOF});
+    refused(HP_E_SERVER_DISCONNECTED, HP_REFUSAL_SWITCHED_OFF);
+    kit_init(&k);
+    k.r.no_stale_replay = true;
+    WARM({.op = SCRIPT_WRITE_ERROR, .err = EPIPE});
+    refused(HP_E_SERVER_DISCONNECTED, HP_REFUSAL_SWITCHED_OFF);
+}
+
+static void
+check_words(const char *why)
+{
+    WARM({.op = SCRIPT_AGAIN}, {.op = SCRIPT_AGAIN}, {.op = SCRIPT_AGAIN},
+         {.op = SCRIPT_AGAIN}, {.op = SCRIPT_EOF});
+    hp_exchange *ex = kit_new(&k);
+    CHECK_INT(kit_head(&k, ex), HP_GO_ERROR);
+    CHECK(strstr(ex->err.text, "kept from an earlier request"));
+    CHECK(strstr(ex->err.text, why));
+    CHECK_INT(ex->err.phase, HP_PHASE_HEAD);
+    hp_exchange_free(ex);
+    kit_free(&k);
+}
+
 /* The words say why it was not repeated, and how it could be. */
 static void
 test_words(void)
 {
     kit_init(&k);
     kit_post(&k, "body");
-    WARM({.op = SCRIPT_AGAIN}, {.op = SCRIPT_EOF});
-    hp_exchange *ex = kit_new(&k);
-    CHECK_INT(kit_head(&k, ex), HP_GO_ERROR);
-    CHECK(strstr(ex->err.text, "kept from an earlier request"));
-    CHECK(strstr(ex->err.text, "idempotent=True"));
-    CHECK_INT(ex->err.phase, HP_PHASE_HEAD);
-    hp_exchange_free(ex);
-    kit_free(&k);
+    check_words("idempotent=True");
+    kit_init(&k);
+    k.r.no_stale_replay = true;
+    check_words("Retries(stale=False)");
+    kit_init(&k);
+    kit_produce(&k, two_pieces, 6);
+    check_words("pass bytes or a seekable file");
 }
 
 int
@@ -536,6 +604,7 @@ main(void)
     RUN(test_lost_before_100);
     RUN(test_write_error_halfway);
     RUN(test_s58_the_decision_table);
+    RUN(test_switched_off);
     RUN(test_words);
     DONE();
 }

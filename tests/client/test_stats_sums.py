@@ -148,7 +148,9 @@ def test_under_load(server, new_client, cserver, cserver_program, limits):
     limits = LIMITS[limits]
     stale = server(two_and_close)
     with ExitStack() as stack:
-        broken = stack.enter_context(CServer(cserver_program, "--accept-close-every", "4"))
+        broken = stack.enter_context(
+            CServer(cserver_program, "--accept-close-every", "4")
+        )
         urls = [cserver.url, f"http://localhost:{cserver.port}", broken.url, stale.url]
         client = new_client(limits=limits, timeout=5)
         calls = [Call(Load(client, urls, i).run, 40) for i in range(16)]

@@ -182,9 +182,7 @@ def test_orphaned_dial_goes_to_the_next_in_line(new_client):
         token = hpool.CancelToken()
         first = Call(client.get, c.url, cancel=token)
         until(lambda: gauges(client) == (0, 0, 1, 0, 0))
-        second = Call(
-            client.get, c.url, timeout=hpool.Timeout(connect=0.3, pool=30)
-        )
+        second = Call(client.get, c.url, timeout=hpool.Timeout(connect=0.3, pool=30))
         until(lambda: gauges(client) == (0, 0, 1, 0, 1))
         token.cancel()
         assert isinstance(first.error(), hpool.Cancelled)
