@@ -52,6 +52,9 @@ types: build ## mypy --strict, and the stub against the extension
 layers: ## includes go downwards only
 	@$(PYTHON) tests/layers.py
 
+scenarios: ## the behaviour contract's scenarios and the tests that show them
+	@$(PYTHON) tests/scenarios/table.py
+
 demo: ## set everything up and show hpool at work
 	@.ci/packages
 	@$(MAKE) --no-print-directory build
@@ -117,5 +120,5 @@ format: ## lay the C code out
 clean: ## remove what was built
 	rm -rf build $(VENV) *.egg-info hpool/*.so
 
-.PHONY: help test test-all pytest types layers demo bench build ctest \
+.PHONY: help test test-all pytest types layers scenarios demo bench build ctest \
 	ctest-binaries ctest-asan ctest-tsan ctest-plain format clean
