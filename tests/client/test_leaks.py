@@ -82,6 +82,7 @@ def test_a_body_read_before_the_call_returns_is_none(server, new_client):
     s = server([expect(), send(CUT, go, b"x" * 900)])
     client = new_client(limits=hpool.Limits(max_conns_per_host=1))
     call = Call(client.get, s.url, stream=False)
+    until(lambda: client.stats().total.in_use == 1)
 
     def is_read():
         """The pool's diagnosis says so."""
