@@ -204,7 +204,6 @@ class _Chart:
 
     def got_conn(self, info: Info) -> None:
         row, request, time = self._row(info), self._request(info), info["time"]
-        row.let_go(time)
         held = row.add(request.label, time, request=info["request"])
         held.args |= {"url": request.url, "attempt": request.attempt}
         held.args |= _own(info) | {"acquired_after": time - request.began}

@@ -79,6 +79,9 @@ class _All:
     def __repr__(self) -> str:
         return f"all_of({', '.join(map(repr, self.handlers))})"
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return all_of, tuple(self.handlers)
+
 
 _attaching = threading.Lock()
 
@@ -157,6 +160,10 @@ class Timeline:
             with self._lock:
                 self._recorded += info["count"]
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A client travels with its handler; what was recorded here stays.
+        return _empty, (self._events.maxlen,)
+
     def __len__(self) -> int:
         return len(self._events)
 
@@ -193,3 +200,7 @@ class Timeline:
         """What the pool did by itself is handed out by the next call."""
         if self._client is not None:
             self._client.stats()
+
+
+def _empty(max_events: int) -> Timeline:
+    return Timeline(max_events=max_events)

@@ -230,6 +230,10 @@ class _Requests:
             registry=None,
         )
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A copy of the client, in another process perhaps, has no collector.
+        return _nobody, ()
+
     def request_start(self, info: dict[str, Any]) -> None:
         method = info["method"] if info["method"] in _METHODS else OTHER
         known = self._names.of(info["host"]), method
@@ -265,6 +269,10 @@ class _Requests:
                     for sample in family.samples
                     if not sample.name.endswith("_created")
                 ]
+
+
+def _nobody() -> None:
+    """What a copied client has in place of this trace handler."""
 
 
 # ---- families ----------------------------------------------------------------

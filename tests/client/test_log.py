@@ -11,6 +11,7 @@ import threading
 import pytest
 
 import hpool
+from hpool._log import Log
 from tests.server.scripted import (
     close,
     expect,
@@ -255,6 +256,16 @@ def test_handler_that_raises(server, new_client, lines, monkeypatch, capsys):
     finally:
         logging.getLogger("hpool").removeHandler(broken)
     assert {str(args.exc_value) for args in reported} == {"broken"}
+
+
+def test_remembers_only_what_goes_on(server, new_client, lines):
+    s = server([serve(OK)], [serve(OK)])
+    log = Log()
+    client = new_client(trace=log)
+    client.get(s.url, stream=False)
+    with client.get(s.url), pytest.raises(hpool.ConnectError), refused_port() as port:
+        client.get(f"http://127.0.0.1:{port}")
+    assert log._calls == {}
 
 
 # ---- in processes of their own -----------------------------------------------

@@ -4,6 +4,7 @@ format, and shows what happened."""
 import io
 import json
 import os
+import pickle
 import random
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import pytest
 import hpool
 from hpool.trace import Timeline
 from tests.server.scripted import close, expect, respond, send, serve
-from tests.tools import Call, until_waiting
+from tests.tools import Call, sockets_to, until, until_waiting
 
 HOST = "example.com:443"
 URL = "https://example.com/a"
@@ -613,13 +614,43 @@ def test_attached_beside_others(server, new_client):
     assert told.count("request_start") == 3 and late.count("request_start") == 2
 
 
+def test_what_the_pool_does_by_itself(server, new_client):
+    """It is told by the next call; the end of the recording is one."""
+    s = server([expect(), send(respond(b"ok")), close()])
+    client = new_client()
+    with Timeline(client) as timeline:
+        client.get(s.url, stream=False)
+        until(lambda: sockets_to(s.port) == 0)
+    rows = check(timeline.to_dict())
+    [(slices, instants)] = rows.values()
+    assert [name for name, _ in instants] == ["closed: server_closed_idle"]
+    assert "unfinished" not in slices[0][3]
+
+
 def test_as_the_handler(server, new_client, timeline):
     s = server([serve(respond(b"ok"))])
     new_client(trace=timeline).get(s.url, stream=False)
     assert list(requests_on(check(timeline.to_dict())).values())[0][3] == "GET / 200"
 
 
+def test_client_is_pickled(new_client):
+    """With a timeline of its own, that is empty."""
+    with Timeline(new_client(trace=Told()), max_events=7) as timeline:
+        with pickle.loads(pickle.dumps(timeline._client)) as copy:
+            told, other = copy.trace.handlers
+            assert isinstance(told, Told) and isinstance(other, Timeline)
+            assert other is not timeline and len(other) == 0
+            for i in range(8):
+                other("got_response", {"time": 0.0})
+            assert other.lost == 1
+
+
 # ---- several handlers --------------------------------------------------------
+
+
+class Told:
+    def request_start(self, info):
+        pass
 
 
 class Methods:

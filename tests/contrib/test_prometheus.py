@@ -2,6 +2,7 @@
 Prometheus: what they read is what the pool did."""
 
 import json
+import pickle
 import re
 import subprocess
 import threading
@@ -72,11 +73,12 @@ def test_what_the_pool_holds(server, new_client, registry):
         held = [client.get(s.url) for _ in range(2)]
         call = Call(lambda: client.get(s.url).read())
         until_waiting(client, 1)
+        # A thread that waits tells of it a moment after the pool counts it.
+        until(lambda: Scrape(registry)("hpool_requests_in_flight", host=host) == 3)
         value = Scrape(registry)
         assert value("hpool_connections", host=host, state="in_use") == 2
         assert value("hpool_connections") == 2
         assert value("hpool_requests_waiting", host=host) == 1
-        assert value("hpool_requests_in_flight", host=host) == 3
         go.set()
         for response in held:
             response.read()
@@ -273,6 +275,15 @@ def test_refused_name_leaves_the_client_alone(new_client, registry):
     assert client.trace is None
 
 
+def test_client_is_pickled(new_client, registry):
+    """The copy has no collector."""
+    client = new_client()
+    with Collector(client, registry=registry):
+        with pickle.loads(pickle.dumps(client)) as copy:
+            assert copy.trace is None
+        assert client.trace is not None
+
+
 def test_under_load(server, new_client, registry):
     """Scraped by two while eight threads use it: nothing goes backwards, and at the
     end all is counted."""
@@ -438,6 +449,7 @@ def test_promtool_accepts_the_metrics(server, new_client, registry):
         text = generate_latest(registry).decode()
         assert openmetrics(registry).endswith(b"# EOF\n")
     assert promtool("check", "metrics", given=text) == ""
+    assert "_created" not in text  # the counters of the pool have none either
 
 
 def test_alerts_fire(tmp_path):
