@@ -72,7 +72,7 @@ hpy_response_head(hpy_response *r)
     hp_err_clear(&err);
     while ((d = hpy_drive_head(r->st, r->ex, &err)) != HP_DRIVE_DONE) {
         if ((d == HP_DRIVE_CONNECTS && hpy_log_look(r) < 0) ||
-            (d == HP_DRIVE_EVENTS && hpy_response_tell(r) < 0))
+            (d != HP_DRIVE_ERROR && hpy_response_tell(r) < 0))
             return told_badly(r, &raised);
         if (answer(r, d, &raised, &err) < 0)
             return head_failed(r, &err, &raised);

@@ -630,6 +630,19 @@ def test_header_fields_are_told_when_they_are_out(server, new_client):
     assert fields == list(range(fields[0], fields[-1] + 1))
 
 
+def test_a_body_that_takes_its_time(server, new_client):
+    """Who makes the pieces of the body may wait: what was sent so far is told."""
+    s = server([serve(OK)])
+    recorder = Recorder()
+
+    def body():
+        assert recorder.names[-1] == "wrote_headers"
+        yield b"x"
+
+    client = new_client(trace=recorder)
+    assert client.post(s.url, content=body()).read() == b"ok"
+
+
 # ---- interim responses -------------------------------------------------------
 
 
