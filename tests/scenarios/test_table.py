@@ -47,6 +47,6 @@ def test_the_table_is_printed(capsys, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["table.py"])
     assert table.main() == 0
     out = capsys.readouterr().out
-    assert "S40  scenarios/test_late_binding.py::test_s40_late_binding" in out
+    assert "scenarios/test_limits.py::test_s40_late_binding\n" in out
     assert "S131 (HTTP/2" in out
     assert "0 are missing" in out
