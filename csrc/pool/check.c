@@ -101,7 +101,9 @@ check_lists(const hp_pool *p, const hp_pconn *c)
     if (hp_node_linked(&c->chore_node))
         assert(c->drain || orphan || c->unwanted);
     assert(!c->in_armed_map || (c->armed_entry && c->armed_entry->conn == c));
-    if (idle) /* I5 */
+    if (idle || p->checking == c || c->drain || hp_node_linked(&c->chore_node))
+        assert(c->net.trace.events == &p->events); /* I18 */
+    if (idle)                                      /* I5 */
         assert(c->net.state == HP_CONN_READY && c->net.stream && c->reused);
 }
 

@@ -129,9 +129,9 @@ static int
 tell_one(PyObject *listener, PyObject *info)
 {
     PyObject *own = PyDict_Copy(info);
-    PyObject *name = own == NULL ? NULL : PyDict_GetItemString(own, "event");
+    PyObject *name = PyDict_GetItemString(info, "event"); /* lives with info */
     PyObject *v = NULL;
-    if (name != NULL)
+    if (own != NULL && name != NULL)
         v = PyObject_CallFunctionObjArgs(listener, name, own, NULL);
     Py_XDECREF(own);
     Py_XDECREF(v);
