@@ -198,6 +198,16 @@ answer_is_near(const hp_exchange *ex)
            !ex->send.failed && ex->trace == NULL;
 }
 
+/* Nothing after all that time: a slice has passed, or a signal came. */
+static hp_go
+be_patient(visit *v)
+{
+    hp_go go = hp_ex_read_head_patiently(v->ex, &v->wait);
+    if (go == HP_GO_ON && v->driver->slices)
+        go = woken(v, ask(v->driver));
+    return go;
+}
+
 hp_drive
 hp_drive_head(hp_exchange *ex, const hp_driver *driver, hp_err *err)
 {
@@ -210,7 +220,7 @@ hp_drive_head(hp_exchange *ex, const hp_driver *driver, hp_err *err)
         bool sending = ex->state < HP_EX_HEAD;
         go = hp_ex_step_head(ex, v.waker, &v.wait);
         if (go == HP_GO_WAIT && sending && answer_is_near(ex))
-            go = hp_ex_read_head_patiently(ex, &v.wait);
+            go = be_patient(&v);
         if (go == HP_GO_WAIT)
             go = wait_for(&v);
     } while (go == HP_GO_ON);

@@ -1,56 +1,62 @@
-"""SIGINT in each phase: KeyboardInterrupt at once, and a pool that goes on."""
+"""SIGINT in each phase: KeyboardInterrupt within 60 ms, and nothing left behind."""
 
+import os
+import sys
 import threading
+from pathlib import Path
 
 import pytest
 
 from tests.life.child import finish, run, start
+from tests.server.cserver import compile_c
 from tests.server.scripted import expect, respond, send, serve, until_closed
 from tests.tools import Clogged
 
 OK = respond(b"ok")
 HALF = respond(b"half", headers={"Content-Length": 100})
+SLOW_DNS = Path(__file__).parent.parent / "server" / "slow_dns.c"
 
-# interrupted(call, when): the main thread is in call() when the condition holds;
-# then SIGINT comes, and call() has to raise KeyboardInterrupt within two seconds.
 COMMON = """
 import os, signal, sys, threading, time
 import hpool
+from tests.life.interrupt import NOTHING, interrupted, measure, reached
+from tests.tools import gauges, until
 
 url = sys.argv[1]
 client = hpool.Client(timeout=30, limits=hpool.Limits(max_conns_per_host=1))
 
 def now():
-    row = client.stats().total
-    return (row.idle, row.in_use, row.dialing, row.draining, row.waiting)
+    return gauges(client)
 
-def until(condition):
-    end = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.002)
+def in_use():
+    return now()[1] == 1
 
-def interrupted(call, when):
-    sent = []
-
-    def send():
-        until(when)
-        time.sleep(0.05)  # from "about to wait" to waiting
-        sent.append(time.monotonic())
-        os.kill(os.getpid(), signal.SIGINT)
-
-    sender = threading.Thread(target=send)
-    sender.start()
-    try:
-        call()
-    except KeyboardInterrupt:
-        took = time.monotonic() - sent[0]
-    else:
-        raise AssertionError("no KeyboardInterrupt")
-    finally:
-        sender.join()
-    assert took < 2, took
+def dialing():
+    return now()[2] == 1
 """
+
+
+def hang_or_answer(connection):
+    """Answers each request, but not the one for /hang; half for /half."""
+    while (request := connection.request(body=False, patient=True)) is not None:
+        if request.target == "/hang":
+            return connection.until_closed()
+        connection.send(HALF if request.target == "/half" else OK)
+
+
+@pytest.fixture(params=["http", "https"])
+def either(request, server, ca):
+    """either(script) starts a server, plain or TLS, that the program trusts: its URL,
+    and what run() needs."""
+
+    def start(*scripts):
+        tls = ca.server_context() if request.param == "https" else None
+        return server(*scripts, tls=tls), {"SSL_CERT_FILE": ca.pem}
+
+    return start
+
+
+# ---- the phases, in order ----------------------------------------------------
 
 
 def test_waiting_for_a_slot(server):
@@ -59,12 +65,38 @@ def test_waiting_for_a_slot(server):
     s = server([expect(), send(HALF), until_closed()], [serve(OK)])
     program = """
 held = client.get(url)
-interrupted(lambda: client.get(url), lambda: now()[4] == 1)
-assert now() == (0, 1, 0, 0, 0), now()
+measure(client, lambda: client.get(url), lambda: now()[4] == 1, (0, 1, 0, 0, 0))
 held.close()
 assert client.get(url).read() == b"ok"
 """
     run(COMMON + program, s.url)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="uses LD_PRELOAD")
+def test_looking_up(server, tmp_path):
+    """SIGINT during a look-up that takes for ever. It does not keep the process from
+    ending, either."""
+    s = server([serve(OK)])
+    slow = compile_c(SLOW_DNS, tmp_path / "slow_dns.so", "-shared", "-fPIC")
+    program = """
+measure(client, lambda: client.get("http://slow.test/"), dialing)
+assert client.get(url).read() == b"ok"
+"""
+    (go_r, go_w), (asked_r, asked_w) = os.pipe(), os.pipe()
+    try:
+        process = start(
+            COMMON + program,
+            s.url,
+            pass_fds=(go_r, asked_w),
+            LD_PRELOAD=slow,
+            SLOW_DNS_ASKED=str(asked_w),
+            SLOW_DNS_GO=str(go_r),
+        )
+        assert finish(process) == (0, "", "")
+        assert os.read(asked_r, 10) == b"."  # all tries waited for the same one
+    finally:
+        for end in (go_r, go_w, asked_r, asked_w):
+            os.close(end)
 
 
 def test_connecting(server):
@@ -73,8 +105,23 @@ def test_connecting(server):
     s = server([serve(OK)])
     program = """
 silent = sys.argv[2]
-interrupted(lambda: client.get(silent), lambda: now()[2] == 1)
-until(lambda: now() == (0, 0, 0, 0, 0))
+measure(client, lambda: client.get(silent), dialing)
+assert client.get(url).read() == b"ok"
+"""
+    with Clogged() as c:
+        c.clog()
+        run(COMMON + program, s.url, c.url)
+
+
+def test_connecting_without_a_limit(server):
+    """Without a limit a dial goes on for those who come later, as Go's does, but not
+    for longer than its own timeout."""
+    s = server([serve(OK)])
+    program = """
+silent = sys.argv[2]
+client = hpool.Client(timeout=hpool.Timeout(connect=0.5))
+took = interrupted(lambda: client.get(silent), dialing)
+until(lambda: now() == NOTHING)
 assert client.get(url).read() == b"ok"
 """
     with Clogged() as c:
@@ -88,34 +135,106 @@ def test_handshaking(server):
     s = server([serve(OK)])
     program = """
 silent = sys.argv[2]
-interrupted(lambda: client.get(silent), lambda: now()[2] == 1)
-until(lambda: now() == (0, 0, 0, 0, 0))
+measure(client, lambda: client.get(silent), dialing)
 assert client.get(url).read() == b"ok"
 """
     run(COMMON + program, s.url, f"https://127.0.0.1:{silent.port}")
-    silent.connections[0].wait_closed()
+    for connection in silent.connections:
+        connection.wait_closed()
 
 
-def test_awaiting_the_head(server):
+def test_sending_a_body(either):
+    """SIGINT while the server takes nothing of a large body."""
+    go = threading.Event()
+    s, trust = either([expect(body=False), lambda c: c.wait(go), lambda c: c.close()])
+    program = """
+body = bytes(1 << 26)
+measure(client, lambda: client.post(url, data=body), in_use)
+"""
+    run(COMMON + program, s.url, **trust)
+    go.set()
+
+
+def test_sending_a_body_without_end(server):
+    """SIGINT while a body is made that the server takes, and one that it does not."""
+    go = threading.Event()
+    stuck = server([expect(body=False), lambda c: c.wait(go), lambda c: c.close()])
+    s = server([lambda c: c.request(body=False), until_closed()])
+    program = """
+def body():
+    while True:
+        yield bytes(65536)
+
+for where in sys.argv[1:]:
+    measure(client, lambda: client.post(where, data=body()), in_use)
+"""
+    run(COMMON + program, stuck.url)
+    go.set()
+    run(COMMON + program, s.url)
+
+
+def test_awaiting_100_continue(either):
+    """SIGINT while the server is asked whether it wants the body."""
+    s, trust = either([expect(body=False), until_closed()])
+    program = """
+client = hpool.Client(timeout=hpool.Timeout(expect_continue=30))
+ask = {"Expect": "100-continue"}
+measure(client, lambda: client.post(url, data=b"abc", headers=ask), in_use)
+"""
+    run(COMMON + program, s.url, **trust)
+    assert all(c.requests[0].body == b"" for c in s.connections)
+
+
+def test_awaiting_the_head(either):
     """SIGINT while the server thinks: the connection is closed, the next request has
     a new one."""
-    s = server([expect(), until_closed()], [serve(OK)])
+    s, trust = either(hang_or_answer)
     program = """
-interrupted(lambda: client.get(url), lambda: now()[1] == 1)
-assert now() == (0, 0, 0, 0, 0), now()
+measure(client, lambda: client.get(url + "/hang"), in_use)
 assert client.get(url).read() == b"ok"
 """
-    run(COMMON + program, s.url)
-    assert s.connections[0].closed.is_set()
+    run(COMMON + program, s.url, **trust)
+    for connection in s.connections:
+        connection.wait_closed()
 
 
-def test_reading_the_body(server):
-    """SIGINT in a read: the body has failed for good, the connection is closed."""
-    s = server([expect(), send(HALF), until_closed()], [serve(OK)])
+def test_awaiting_the_head_on_a_kept_connection(either):
+    """The same when the connection was used before, where one waits in another way."""
+    s, trust = either(hang_or_answer)
     program = """
-response = client.get(url)
-assert response.read1() == b"half"
-interrupted(response.read, lambda: now()[1] == 1)
+def ask():
+    assert client.get(url + "/ok").read() == b"ok"
+    reached.set()
+    client.get(url + "/hang")
+
+measure(client, ask, lambda: reached.is_set() and in_use())
+"""
+    run(COMMON + program, s.url, **trust)
+    assert all([r.target for r in c.requests] == ["/ok", "/hang"] for c in s.connections)
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        "response.read()",
+        "while response.read1(): pass",
+        "while response.readinto(bytearray(100)): pass",
+        "list(response.iter_bytes())",
+        "list(response)",
+        "response.json()",
+    ],
+)
+def test_reading_the_body(server, read):
+    """SIGINT in a read: the body has failed for good, the connection is closed."""
+    s = server(hang_or_answer)
+    program = f"""
+def ask():
+    global response
+    response = client.get(url + "/half")
+    reached.set()
+    {read}
+
+measure(client, ask, lambda: reached.is_set() and in_use())
 try:
     response.read()
 except hpool.RequestException:
@@ -123,26 +242,81 @@ except hpool.RequestException:
 else:
     raise AssertionError("a cut body ended well")
 response.close()
-until(lambda: now() == (0, 0, 0, 0, 0))
 assert client.get(url).read() == b"ok"
 """
     run(COMMON + program, s.url)
-    assert s.connections[0].closed.is_set()
 
 
-def test_sending_the_body(server):
-    """SIGINT while the server takes nothing of a large body."""
-    go = threading.Event()
-    s = server(
-        [expect(body=False), lambda c: c.wait(go), lambda c: c.close()], [serve(OK)]
-    )
+def test_reading_the_body_with_the_head(either):
+    """SIGINT in a call that reads the body, too."""
+    s, trust = either(hang_or_answer)
     program = """
-interrupted(lambda: client.post(url, data=bytes(1 << 26)), lambda: now()[1] == 1)
-assert now() == (0, 0, 0, 0, 0), now()
-assert client.get(url).read() == b"ok"
+measure(client, lambda: client.get(url + "/half", stream=False), in_use)
+"""
+    run(COMMON + program, s.url, **trust)
+
+
+@pytest.mark.parametrize("stuck", ["recv", "sendall"])
+def test_an_upgraded_connection(server, stuck):
+    """SIGINT while somebody else's protocol is spoken."""
+    go = threading.Event()
+    headers = {"Upgrade": "echo", "Connection": "Upgrade"}
+    switched = respond(status=101, headers=headers)
+    s = server([expect(), send(switched), lambda c: c.wait(go), lambda c: c.close()])
+    program = """
+headers = {"Upgrade": "echo", "Connection": "Upgrade"}
+
+def ask():
+    with client.get(url, headers=headers).upgraded() as connection:
+        reached.set()
+        if sys.argv[2] == "sendall":
+            connection.sendall(bytes(1 << 26))
+        connection.recv()
+
+measure(client, ask, reached.is_set)
+"""
+    run(COMMON + program, s.url, stuck)
+    go.set()
+
+
+def test_close_does_not_wait(server):
+    """close() has nothing that could be interrupted: the rest of a body that does not
+    come is the keeper's affair."""
+    s = server(hang_or_answer)
+    program = """
+with hpool.Client(limits=hpool.Limits(drain_timeout=30)) as client:
+    response = client.get(url + "/half")
+    begun = time.monotonic()
+    response.close()
+    took = time.monotonic() - begun
+    assert now() == (0, 0, 0, 1, 0), now()
+assert took < 1, took
 """
     run(COMMON + program, s.url)
-    go.set()
+
+
+# ---- other signals, other threads --------------------------------------------
+
+
+def test_a_signal_that_another_thread_takes(either):
+    """The system may give the signal to any thread: then nothing wakes the main one
+    but itself."""
+    s, trust = either(hang_or_answer)
+    program = """
+def kill():
+    signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+
+measure(client, lambda: client.get(url + "/hang"), in_use, kill=kill)
+
+def ask():
+    assert client.get(url + "/ok").read() == b"ok"
+    reached.set()
+    client.get(url + "/hang")
+
+measure(client, ask, lambda: reached.is_set() and in_use(), kill=kill)
+"""
+    run(COMMON + program, s.url, **trust)
+
 
 
 def test_a_handler_that_returns(server):

@@ -1,0 +1,70 @@
+"""For programs: a real SIGINT in the middle of a call, how long it takes to become
+KeyboardInterrupt, and what is left afterwards."""
+
+import os
+import signal
+import statistics
+import threading
+import time
+
+from tests.tools import gauges, until
+
+TRIES = 5
+LIMIT = 0.060  # seconds from kill() to KeyboardInterrupt
+NOTHING = (0, 0, 0, 0, 0)
+
+reached = threading.Event()  # for calls to set: what comes now is meant
+
+
+def _main_is_asleep():
+    """Whether the main thread is in a system call that waits."""
+    path = f"/proc/self/task/{os.getpid()}/stat"
+    if not os.path.exists(path):
+        return True  # no Linux: then the signal comes a little before
+    with open(path) as file:
+        return file.read().rpartition(")")[2].split()[0] == "S"
+
+
+def descriptors():
+    return len(os.listdir("/dev/fd"))
+
+
+def kill():
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+def interrupted(call, when, kill=kill):
+    """Calls in the main thread; when the condition holds and the thread waits,
+    sends SIGINT. How long it took from there to KeyboardInterrupt."""
+    sent = []
+    reached.clear()
+
+    def send():
+        until(lambda: when() and _main_is_asleep())
+        sent.append(time.monotonic())
+        kill()
+
+    sender = threading.Thread(target=send)
+    sender.start()
+    try:
+        call()
+    except KeyboardInterrupt:
+        took = time.monotonic() - sent[0]
+    else:
+        raise AssertionError("no KeyboardInterrupt")
+    finally:
+        sender.join()
+    return took
+
+
+def measure(client, call, when, left=NOTHING, kill=kill):
+    """Interrupts the call some times. The median is within the limit, and each
+    time the pool's gauges become `left` and the descriptors are back."""
+    took, before = [], None
+    for _ in range(TRIES):
+        took.append(interrupted(call, when, kill))
+        until(lambda: gauges(client) == left)
+        if before is None:
+            before = descriptors()  # the first call made a waker, perhaps a keeper
+        until(lambda: descriptors() <= before)
+    assert statistics.median(took) <= LIMIT, took
