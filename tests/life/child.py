@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import hpool
 
@@ -10,24 +11,35 @@ import hpool
 IGNORED = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR")
 
 
-def _environment(more):
+def environment(more):
+    """For a program: hpool is found, and the machine's certificates are not."""
     inherited = {k: v for k, v in os.environ.items() if k not in IGNORED}
     return inherited | {"PYTHONPATH": f"{hpool.__path__[0]}/.."} | more
 
 
-def start(program, *arguments, pass_fds=(), **environment):
-    """Starts the program (source text) with these arguments, leaving it these
-    descriptors."""
+def start(program, *arguments, pass_fds=(), **more):
+    """Starts the program (source text, or the path of a file with it) with these
+    arguments, leaving it these descriptors."""
+    what = [program] if isinstance(program, Path) else ["-c", program]
     return subprocess.Popen(
-        [sys.executable, "-X", "faulthandler", "-W", "error", "-c", program,
+        [sys.executable, "-X", "faulthandler", "-W", "error", *what,
          *map(str, arguments)],
-        env=_environment(environment),
+        env=environment(more),
         pass_fds=pass_fds,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )  # fmt: skip
+
+
+def said(process, line):
+    """Waits for this line of a program that then goes on."""
+    got = process.stdout.readline()
+    if got != line + "\n":
+        process.kill()
+        out, err = process.communicate()
+        raise AssertionError(f"it said {got + out!r}, not {line!r}: {err}")
 
 
 def finish(process, seconds=20):
@@ -41,8 +53,8 @@ def finish(process, seconds=20):
     return process.returncode, out, err
 
 
-def run(program, *arguments, seconds=20, **environment):
+def run(program, *arguments, seconds=20, **more):
     """What the program printed; it has to end well and say nothing on stderr."""
-    code, out, err = finish(start(program, *arguments, **environment), seconds)
+    code, out, err = finish(start(program, *arguments, **more), seconds)
     assert (code, err) == (0, ""), (code, out, err)
     return out

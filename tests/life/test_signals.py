@@ -210,7 +210,9 @@ def ask():
 measure(client, ask, lambda: reached.is_set() and in_use())
 """
     run(COMMON + program, s.url, **trust)
-    assert all([r.target for r in c.requests] == ["/ok", "/hang"] for c in s.connections)
+    assert all(
+        [r.target for r in c.requests] == ["/ok", "/hang"] for c in s.connections
+    )
 
 
 @pytest.mark.parametrize(
@@ -316,7 +318,6 @@ def ask():
 measure(client, ask, lambda: reached.is_set() and in_use(), kill=kill)
 """
     run(COMMON + program, s.url, **trust)
-
 
 
 def test_a_handler_that_returns(server):
