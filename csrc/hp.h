@@ -275,6 +275,9 @@ int hp_exchange_feed(hp_exchange *ex, const void *ptr, size_t n, hp_err *err);
 void hp_exchange_rewound(hp_exchange *ex);
 /* The producer raised: the connection is closed, no terminating chunk sent. */
 void hp_exchange_fail_source(hp_exchange *ex);
+/* Somebody who was called between two drives says stop: as if on_interrupt had,
+ * in a drive. */
+void hp_exchange_interrupt(hp_exchange *ex);
 
 /* What HP_DRIVE_DIAL asks for. */
 typedef struct hp_dial_wanted {

@@ -68,7 +68,7 @@ int
 hpy_response_interrupted(hpy_response *r)
 {
     r->failed = true;
-    hp_exchange_close(r->ex);
+    hp_exchange_interrupt(r->ex);
     hpy_response_tell(r); /* the exception stays */
     return -1;
 }

@@ -357,3 +357,13 @@ hp_exchange_fail_source(hp_exchange *ex)
         hp_ex_fail(ex, HP_E_BODY_SOURCE, "the request body failed");
     hp_ex_release(ex);
 }
+
+void
+hp_exchange_interrupt(hp_exchange *ex)
+{
+    if (!hp_ex_take_to_answer(ex))
+        return;
+    if (ex->state != HP_EX_FAILED && ex->state != HP_EX_DONE)
+        hp_ex_fail(ex, HP_E_INTERRUPTED, "interrupted");
+    hp_ex_release(ex);
+}

@@ -219,6 +219,31 @@ test_failure(void)
     kit_free(&k);
 }
 
+/* By who is told, between two drives. */
+static void
+test_interrupted(void)
+{
+    kit k;
+    kit_init(&k);
+    k.r.trace = HP_TRACE_EVENTS;
+    PLAY(&k, SCRIPT_BYTES(OK));
+    hp_exchange *ex = kit_new(&k);
+    hp_exchange_interrupt(ex);
+    CHECK_INT(kit_head(&k, ex), HP_GO_ERROR);
+    CHECK_ERR(ex, HP_E_INTERRUPTED);
+    hp_event *e = take(ex);
+    CHECK_INT(find(e, HP_EVENT_REQUEST_DONE)->n[1], HP_E_INTERRUPTED);
+    hp_event_free_all(e);
+    hp_exchange_free(ex);
+    ex = kit_new(&k);
+    CHECK_INT(kit_head(&k, ex), HP_GO_DONE);
+    hp_exchange_interrupt(ex); /* it is over already */
+    CHECK_INT(kit_body(&k, ex, 8192, true), HP_GO_DONE);
+    CHECK_SPAN(kit_text(&k), "hi");
+    hp_exchange_free(ex);
+    kit_free(&k);
+}
+
 /* A closed exchange that never was driven has begun and is done. */
 static void
 test_never_driven(void)
@@ -391,6 +416,7 @@ main(void)
     RUN(test_keepalives_disabled);
     RUN(test_retry);
     RUN(test_failure);
+    RUN(test_interrupted);
     RUN(test_never_driven);
     RUN(test_pool_tells_of_untraced_requests);
     RUN(test_a_close_is_told_once);

@@ -350,11 +350,13 @@ def test_the_object_is_shown_not_its_wrapper(server, new_client, unraisable):
 def test_an_interrupt_ends_the_request(server, new_client, at):
     """KeyboardInterrupt and its like go through, and nothing is left behind."""
     s = server([expect(), send(respond(b"x" * 100_000)), until_closed()])
-    client = new_client()
+    recorder = Recorder()
+    client = new_client(trace=recorder)
     handler = Raises(at, KeyboardInterrupt())
     with pytest.raises(KeyboardInterrupt):
         client.get(s.url, trace=handler)
     assert handler.heard[-1] == "request_done"
+    assert recorder.one("request_done")["error"] == "KeyboardInterrupt"
     assert client.stats().total.in_use == client.stats().total.leaked == 0
 
 
