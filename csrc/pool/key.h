@@ -32,7 +32,8 @@
  *   idempotent, decode,
  *   decompress, max_size,
  *   max_decoded_size, site,
- *   whole, trace,
+ *   whole, trace, retries,
+ *   no_stale_replay,
  *   announce_connect
  *   default_encoding, stream, not in the key: the core does not know them
  *   raise_for_status,
