@@ -258,6 +258,17 @@ typedef enum hp_read_how {
                      has to be said: see below */
 } hp_read_how;
 
+/* Instead of hp_drive_head, for an exchange that sends nothing: makes
+ * connections to its host, all that are missing at once, until n are there,
+ * those in use included. DONE with how many are there in *ready: fewer where
+ * the limits allow no more, connections of other hosts untouched, or where
+ * dials of others that were waited for have come to nothing. ERROR: *err of the
+ * first dial that failed, when the others have ended; whatever got ready is
+ * kept. The exchange's timeouts (pool aside), deadline and cancel hold. Answer
+ * HP_DRIVE_DIAL, and drive again with the same n. Blocks. */
+hp_drive hp_drive_warm(hp_exchange *ex, const hp_driver *driver, int64_t n,
+                       int64_t *ready, hp_err *err);
+
 /* Body bytes after transfer decoding, and content decoding if the request
  * asked for it and `raw` is false (do not mix raw and decoded reads on one
  * exchange that decodes: HP_E_INVALID_ARGUMENT). DONE with *got == 0 is the

@@ -67,6 +67,8 @@ end_all(hp_pool *p, bool bodies_too, hp_trash *t)
         refuse_waiters(p, HOST_OF(n), t);
     for (hp_map_node *n = NULL; (n = hp_map_next(&p->hosts, n));)
         end_leases(p, HOST_OF(n), bodies_too, t);
+    for (hp_map_node *n = NULL; (n = hp_map_next(&p->hosts, n));)
+        hp_warmers_end(HOST_OF(n));
     hp_map_node *next = hp_map_next(&p->hosts, NULL);
     while (next) {
         hp_host *h = HOST_OF(next);
@@ -226,7 +228,7 @@ hp_pool_fork_child(hp_pool *p)
     p->now = p->peak = (hp_gauges){0};
     p->gone = (hp_counters){0};
     p->gone_max_wait = 0;
-    p->n_drains = p->n_orphans = 0;
+    p->n_drains = p->n_orphans = p->n_warming = 0;
     p->retire_at = HP_NEVER;
     p->checking = NULL;
     p->keep_at = HP_NEVER;

@@ -18,6 +18,7 @@ typedef struct found {
     hp_gauges now;
     int64_t n_orphans; /* still wanted */
     int64_t n_slots;   /* granted, and not yet dialed with */
+    int64_t n_warming;
 } found;
 
 static void
@@ -183,9 +184,10 @@ check_host_limits(const hp_pool *p, const hp_host *h)
 {
     int64_t n = hp_gauges_conns(&h->now);
     int64_t max = p->limits.max_conns_per_host;
-    assert(max == HP_NO_LIMIT || n <= max);                         /* I2 */
-    assert(hp_list_empty(&h->queue) || !below_limits(p, h));        /* I7 */
-    assert(h->pins == 0 && (n > 0 || !hp_list_empty(&h->waiters))); /* I4 */
+    assert(max == HP_NO_LIMIT || n <= max);                  /* I2 */
+    assert(hp_list_empty(&h->queue) || !below_limits(p, h)); /* I7 */
+    assert(h->pins == 0 && (n > 0 || !hp_list_empty(&h->waiters) ||
+                            !hp_list_empty(&h->warmers))); /* I4 */
     int64_t cap = p->limits.max_idle_conns_per_host;
     assert(cap == HP_NO_LIMIT || h->now.idle <= cap); /* I10 */
 }
@@ -220,9 +222,14 @@ check_host(const hp_pool *p, const hp_host *h, found *f)
     for (hp_node *at = hp_list_first(&p->all); at;
          at = hp_list_next(&p->all, at)) {
         const hp_pconn *c = HP_CONTAINER(at, hp_pconn, all_node);
-        if (c->host == h)
-            check_conn(p, c, &own.now);
+        if (c->host != h)
+            continue;
+        check_conn(p, c, &own.now);
+        own.n_warming += c->warming;
+        assert(!c->warming || c->room == HP_ROOM_DIALING);
     }
+    assert(own.n_warming == h->n_warming);
+    f->n_warming += own.n_warming;
     assert(same(&own.now, &h->now)); /* I3 */
     check_sums(&h->count, &h->now, own.n_slots);
     check_host_limits(p, h);
@@ -330,6 +337,7 @@ hp_pool_check(const hp_pool *p)
         check_host(p, HOST_OF(n), &sum);
     assert(same(&sum.now, &p->now)); /* I3 */
     check_sums(&p->gone, &(hp_gauges){0}, 0);
+    assert(sum.n_warming == p->n_warming);
     assert(p->limits.max_conns == HP_NO_LIMIT ||
            hp_gauges_conns(&p->now) <= p->limits.max_conns); /* I2 */
     check_lru(p);

@@ -21,11 +21,20 @@ retire_time(const hp_pool *p, hp_ns born, uint64_t id)
     return hp_deadline_after(born, age - cut);
 }
 
-static void
-begin_dial(hp_pool *p, hp_host *h, hp_pconn *c, hp_ns connect_timeout,
-           hp_ns tls_timeout)
+hp_pconn *
+hp_pconn_new(const hp_key *key)
 {
-    c->room = HP_ROOM_DIALING;
+    hp_span address = hp_key_address(key->text);
+    hp_pconn *c = hp_calloc(sizeof *c + address.len + 1);
+    if (c)
+        memcpy(c->address, address.ptr, address.len);
+    return c;
+}
+
+void
+hp_dial_begin(hp_pool *p, hp_host *h, hp_pconn *c, hp_ns connect_timeout,
+              hp_ns tls_timeout)
+{
     c->host = h;
     c->idle_limit = HP_NO_LIMIT;
     h->count.dials++;
@@ -37,12 +46,10 @@ int
 hp_pool_new_conn(hp_pool *p, hp_want *w, hp_ns connect_timeout,
                  hp_ns tls_timeout, hp_pconn **out)
 {
-    hp_span address = hp_key_address(w->key->text);
-    hp_pconn *c = hp_calloc(sizeof *c + address.len + 1);
+    hp_pconn *c = hp_pconn_new(w->key);
     *out = NULL;
     if (c == NULL)
         return -1;
-    memcpy(c->address, address.ptr, address.len);
     hp_lock(&p->mu);
     if (w->handed) {
         *out = w->handed;
@@ -52,11 +59,12 @@ hp_pool_new_conn(hp_pool *p, hp_want *w, hp_ns connect_timeout,
     } else if (w->state == HP_WANT_DIALING) {
         assert(w->slot);
         w->slot = false; /* counted as a dial already: now it is c's */
-        begin_dial(p, w->host, c, connect_timeout, tls_timeout);
+        hp_dial_begin(p, w->host, c, connect_timeout, tls_timeout);
+        c->room = HP_ROOM_DIALING;
         *out = c;
     }
     if (*out)
-        hp_pconn_tell_want(p, *out, w);
+        hp_pconn_tell(p, *out, w->trace);
     hp_pool_unlock(p);
     if (*out != c)
         hp_free(c);

@@ -56,10 +56,21 @@ count_in(hp_gauges *g, hp_gauges *peak, hp_room room)
     }
 }
 
+static void
+dial_ended(hp_pool *p, hp_pconn *c)
+{
+    c->host->n_warming -= c->warming;
+    p->n_warming -= c->warming;
+    c->warming = false;
+    hp_warmers_wake(c->host);
+}
+
 void
 hp_room_enter(hp_pool *p, hp_pconn *c, hp_room room)
 {
     HP_ASSERT_HELD(&p->mu);
+    if (c->room == HP_ROOM_DIALING)
+        dial_ended(p, c);
     count_out(&c->host->now, (hp_room)c->room);
     count_out(&p->now, (hp_room)c->room);
     c->room = room;
@@ -145,6 +156,7 @@ host_new(hp_pool *p, const hp_key *key)
     hp_list_init(&h->queue);
     hp_list_init(&h->leased);
     hp_list_init(&h->orphans);
+    hp_list_init(&h->warmers);
     fill_spec(p, h, key);
     h->node.key = hp_span_of(h->strings, key->text.len);
     h->node.hash = key->hash;
@@ -183,7 +195,8 @@ void
 hp_host_maybe_gone(hp_pool *p, hp_host *h, hp_trash *t)
 {
     HP_ASSERT_HELD(&p->mu);
-    if (h->pins || hp_gauges_conns(&h->now) || !hp_list_empty(&h->waiters))
+    if (h->pins || hp_gauges_conns(&h->now) || !hp_list_empty(&h->waiters) ||
+        !hp_list_empty(&h->warmers))
         return;
     hp_counters_add(&p->gone, &h->count);
     if (h->max_wait > p->gone_max_wait)

@@ -39,7 +39,8 @@ struct hp_host {
     hp_list queue;    /* wants QUEUED, oldest first */
     hp_list leased;   /* wants SERVED or LEASED, longest first */
     hp_list orphans;  /* dials that go on without a want, oldest first */
-    int64_t n_waiters, n_orphans;
+    hp_list warmers;
+    int64_t n_waiters, n_orphans, n_warming;
     hp_gauges now, peak;
     hp_counters count;
     hp_ns max_wait;
@@ -70,7 +71,7 @@ struct hp_pool {
     hp_map stashes;  /* key -> hp_stash */
     hp_list spare_stashes; /* without a record, oldest first */
     int64_t n_spare_stashes;
-    int64_t n_drains, n_orphans;
+    int64_t n_drains, n_orphans, n_warming;
     hp_gauges now, peak;
     hp_counters gone; /* of hosts whose record was freed */
     hp_ns gone_max_wait;
@@ -179,7 +180,17 @@ hp_pconn *hp_lease_end(hp_want *w, hp_close_reason why);
 hp_close_reason hp_pconn_offer(hp_pool *p, hp_pconn *c, hp_ns idle_since,
                                hp_trash *t);
 
-/* dialing.c: what a dial that has ended, well or not, adds to the counts. */
+/* warm.c: a dial has ended; the pool is closed. */
+void hp_warmers_wake(const hp_host *h);
+void hp_warmers_end(const hp_host *h);
+
+/* dialing.c */
+/* On no list, in no room. Not under the lock; NULL: no memory. */
+hp_pconn *hp_pconn_new(const hp_key *key);
+/* It is h's now, and counted as a dial; the room is the caller's. */
+void hp_dial_begin(hp_pool *p, hp_host *h, hp_pconn *c, hp_ns connect_timeout,
+                   hp_ns tls_timeout);
+/* What a dial that has ended, well or not, adds to the counts. */
 void hp_pconn_count_dial(hp_pool *p, hp_pconn *c);
 /* I12: of this host, just now. */
 int64_t hp_orphans_allowed(const hp_pool *p, const hp_host *h);
@@ -231,10 +242,10 @@ hp_pconn_tell_pool(hp_pool *p, hp_pconn *c)
 }
 
 static inline void
-hp_pconn_tell_want(hp_pool *p, hp_pconn *c, const hp_want *w)
+hp_pconn_tell(hp_pool *p, hp_pconn *c, const hp_trace *trace)
 {
-    if (w->trace)
-        c->net.trace = *w->trace;
+    if (trace)
+        c->net.trace = *trace;
     else
         hp_pconn_tell_pool(p, c);
 }

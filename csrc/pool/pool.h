@@ -61,6 +61,7 @@ struct hp_pconn {
     bool watched;         /* the poller knows its descriptor */
     bool at_work;         /* the keeper is stepping it just now */
     bool unwanted;        /* an orphaned dial the keeper is to give up */
+    bool warming;         /* a dial for nobody: to be idle */
     uint64_t requests;    /* exchanges that leased it */
     hp_ns born;           /* hp_clock_idle() */
     hp_ns idle_limit;     /* the server's Keep-Alive: timeout=, a little less;
@@ -254,6 +255,42 @@ bool hp_pool_wait_timed_out(hp_pool *p, const hp_want *w, hp_ns waited,
  * orphaned dials. Off until switched on. */
 void hp_pool_trace(hp_pool *p, bool on);
 hp_events *hp_pool_events(hp_pool *p);
+
+/* ---- warming (warm.c) -------------------------------------------------- */
+
+/* Who wants connections of a host to be there, without a request. */
+typedef struct hp_warmer {
+    /* the owner's, set before begin */
+    const hp_key *key;
+    hp_interest *interest;
+    hp_waker *waker; /* borrowed; woken when a dial of its host has ended */
+    const hp_trace *trace;
+    /* the pool's */
+    hp_host *host;
+    hp_node node; /* host->warmers */
+} hp_warmer;
+
+/* Connections of a host: those idle or in use, and those being made. */
+typedef struct hp_warmth {
+    int64_t ready, coming;
+} hp_warmth;
+
+/* Until the end close() signals w->interest. 0, or -1 with *err: HP_E_CLOSED,
+ * HP_E_NOMEM. */
+int hp_pool_warm_begin(hp_pool *p, hp_warmer *w, hp_err *err);
+/* All its dials have ended. Idempotent; one that never began is fine. */
+void hp_pool_warm_end(hp_pool *p, hp_warmer *w);
+hp_warmth hp_pool_warmth(hp_pool *p, const hp_warmer *w);
+
+/* One more dial in *out, whose net the caller steps; NULL if n are there or
+ * coming, or a limit is reached: of connections, without taking one from
+ * another host, or of idle ones. 0, or -1: out of memory. */
+int hp_pool_warm_dial(hp_pool *p, hp_warmer *w, int64_t n,
+                      hp_ns connect_timeout, hp_ns tls_timeout, hp_pconn **out);
+/* The dial is READY: to the oldest waiter or the idle list. Takes it. */
+void hp_pool_warmed(hp_pool *p, hp_pconn *dialed);
+/* It is given up for that reason. Takes it. */
+void hp_pool_warm_failed(hp_pool *p, hp_pconn *dial, hp_close_reason why);
 
 /* ---- counting ---------------------------------------------------------- */
 

@@ -175,6 +175,7 @@ hp_slot_return(hp_pool *p, hp_want *w, hp_trash *t)
     assert(h->now.dialing > 0 && p->now.dialing > 0); /* I3 */
     h->now.dialing--;
     p->now.dialing--;
+    hp_warmers_wake(h);
     hp_grant_slots(p, h, t);
 }
 

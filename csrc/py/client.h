@@ -75,6 +75,7 @@ HPY_VERB_METHOD(patch);
 HPY_VERB_METHOD(delete);
 HPY_VERB_METHOD(request);
 HPY_VERB_METHOD(stream);
+HPY_VERB_METHOD(warm);
 
 /* stats.c */
 PyObject *hpy_stats(hpy_state *st, hp_transport *t);

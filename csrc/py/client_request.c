@@ -5,6 +5,7 @@
 #include "errors.h"
 #include "instrument.h"
 #include "leaks.h"
+#include "log.h"
 #include "response.h"
 #include "trace.h"
 
@@ -345,6 +346,80 @@ send_request(hpy_client *c, PyObject *method, PyObject *const *a, bool stream)
     if (rc < 0 || check_status(r) < 0)
         Py_CLEAR(r);
     return (PyObject *)r;
+}
+
+/* ---- warm ---- */
+
+static const hpy_signature warm_signature = {
+    "warm",
+    2,
+    2,
+    {HPY_ARG_URL, HPY_ARG_N},
+    HPY_BIT(URL) | HPY_BIT(N) | HPY_BIT(TIMEOUT) | HPY_BIT(VERIFY) |
+        HPY_BIT(CERT) | HPY_BIT(TLS) | HPY_BIT(CANCEL)};
+
+static int
+how_many(hpy_state *st, PyObject *v, int64_t *n)
+{
+    if (hpy_arg_size(v, "n", 0, n) < 0)
+        return -1;
+    return *n > 0 ? 0 : hpy_raise_argument(st, "n takes an int from 1 up");
+}
+
+static int
+open_to_warm(hpy_response *r, PyObject *const *a)
+{
+    plan p;
+    hp_request_init(&p.request);
+    hpy_fields_init(&p.fields);
+    p.tls = p.line = p.finish = NULL;
+    hp_request *q = &p.request;
+    int rc = -1;
+    if (hpy_trace_telling())
+        q->trace = HP_TRACE_SILENT;
+    if (plan_url(r, a, &p) == 0 && plan_limits(r, a, &p) == 0 &&
+        (!is_https(q->url) ||
+         hpy_client_tls(r->client, a, &p.tls, &q->tls, &q->server_name) == 0))
+        rc = open_exchange(r, &p);
+    Py_XDECREF(p.tls);
+    return rc;
+}
+
+/* A response that nobody sees, and that holds no connection. */
+static PyObject *
+warm(hpy_client *c, PyObject *const *a, int64_t n)
+{
+    int64_t ready = 0;
+    hpy_response *r = hpy_response_new(c, c->st->verbs[HPY_VERB_GET]);
+    if (r == NULL)
+        return NULL;
+    atomic_store(&r->closed, true);
+    int rc = open_to_warm(r, a);
+    if (rc < 0)
+        hpy_raise_with_request(r->st, r);
+    else
+        rc = hpy_response_warm(r, n, &ready);
+    Py_DECREF(r);
+    return rc < 0 ? NULL : PyLong_FromLongLong(ready);
+}
+
+PyObject *
+hpy_client_warm(PyObject *op, PyObject *const *args, Py_ssize_t nargs,
+                PyObject *kwnames)
+{
+    hpy_client *c = (hpy_client *)op;
+    PyObject *a[HPY_ARG_COUNT] = {NULL};
+    int64_t n;
+    if (hpy_client_check(c) < 0 ||
+        hpy_args_parse(c->st, &warm_signature, args, nargs, kwnames, a) < 0 ||
+        how_many(c->st, a[HPY_ARG_N], &n) < 0)
+        return NULL;
+    if (hpy_log_look_client(c) < 0)
+        return NULL;
+    PyObject *ready = warm(c, a, n);
+    if (hpy_trace_client(c) < 0)
+        Py_CLEAR(ready);
+    return ready;
 }
 
 /* ---- subclasses ---- */

@@ -224,6 +224,17 @@ client_repr(PyObject *op)
         self->base_url == NULL ? "" : " ", self->base_url, "");
 }
 
+PyDoc_STRVAR(warm_doc, "warm($self, /, url, n, *, timeout=..., "
+                       "verify=None, cert=None, tls=None, cancel=None)"
+                       "\n--\n\n\
+Make connections for the URL's host before they are needed: blocks until n\n\
+are there, those in use included, and returns how many are.\n\
+\n\
+All that are missing are dialed at once, TLS included. Limits cap it: fewer\n\
+come back where no more may be made or kept idle, at once and without an\n\
+error. Requests may take what is there meanwhile. When a dial fails its error\n\
+is raised once the others have ended; those that succeeded are kept.");
+
 PyDoc_STRVAR(close_doc, "close($self, /)\n--\n\n\
 Close the pool; does not block and may be called twice.\n\
 \n\
@@ -271,6 +282,7 @@ static PyMethodDef client_methods[] = {
     {"advise", client_advise, METH_NOARGS, advise_doc},
     {"leaks", (PyCFunction)(void (*)(void))client_leaks,
      METH_VARARGS | METH_KEYWORDS, leaks_doc},
+    {"warm", FAST(hpy_client_warm), warm_doc},
     {"close_idle", (PyCFunction)(void (*)(void))client_close_idle,
      METH_VARARGS | METH_KEYWORDS, close_idle_doc},
     {"__enter__", client_enter, METH_NOARGS, NULL},

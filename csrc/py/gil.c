@@ -116,6 +116,17 @@ hpy_drive_head(hpy_state *st, hp_exchange *ex, hp_err *err)
     return out;
 }
 
+hp_drive
+hpy_drive_warm(hpy_state *st, hp_exchange *ex, int64_t n, int64_t *ready,
+               hp_err *err)
+{
+    detached d;
+    detach(&d, st);
+    hp_drive out = hp_drive_warm(ex, &d.driver, n, ready, err);
+    attach(&d);
+    return out;
+}
+
 /* The connection is given back: the rest of the body is here. */
 static bool
 is_at_hand(hp_exchange *ex, bool raw)

@@ -45,17 +45,22 @@ listen_to(hpy_response *r, PyObject *log)
 }
 
 static int
+tell_client(hpy_client *c, PyObject *log)
+{
+    hpy_defaults *d = hpy_client_defaults(c);
+    bool on = d->log != NULL;
+    hpy_defaults_unref(d);
+    return on == (log != Py_None) ? 0 : hpy_client_set_log(c, log);
+}
+
+static int
 look(hpy_response *r)
 {
     PyObject *log = hpy_log_wanted(r->st);
     if (log == NULL)
         return -1;
-    hpy_defaults *d = hpy_client_defaults(r->client);
-    bool on = d->log != NULL, own = r->defaults->log != NULL;
-    hpy_defaults_unref(d);
-    int rc = 0;
-    if (on != (log != Py_None))
-        rc = hpy_client_set_log(r->client, log);
+    bool own = r->defaults->log != NULL;
+    int rc = tell_client(r->client, log);
     if (rc == 0 && !own && log != Py_None)
         rc = listen_to(r, log);
     Py_DECREF(log);
@@ -68,4 +73,15 @@ hpy_log_look(hpy_response *r)
     if (hpy_trace_telling() || look(r) == 0)
         return 0;
     return hpy_report((PyObject *)r->client);
+}
+
+int
+hpy_log_look_client(hpy_client *c)
+{
+    if (hpy_trace_telling())
+        return 0;
+    PyObject *log = hpy_log_wanted(c->st);
+    int rc = log == NULL ? -1 : tell_client(c, log);
+    Py_XDECREF(log);
+    return rc == 0 ? 0 : hpy_report((PyObject *)c);
 }

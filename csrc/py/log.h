@@ -18,4 +18,7 @@ PyObject *hpy_log_wanted(hpy_state *st);
  * dials is told of from here on. 0, or -1 with what is no Exception. */
 int hpy_log_look(hpy_response *r);
 
+/* The same for a client that makes connections for nobody. */
+int hpy_log_look_client(hpy_client *c);
+
 #endif

@@ -66,6 +66,8 @@ PyObject *hpy_response_make(PyTypeObject *type, PyObject *args,
                             PyObject *kwargs);
 /* Drives to the head and takes status and version from it. RAISES. */
 int hpy_response_head(hpy_response *r);
+/* The same for Client.warm(), which has no response. RAISES. */
+int hpy_response_warm(hpy_response *r, int64_t n, int64_t *ready);
 
 /* ---- reading (response_read.c); all raise ---- */
 

@@ -89,6 +89,22 @@ hpy_response_head(hpy_response *r)
     return 0;
 }
 
+int
+hpy_response_warm(hpy_response *r, int64_t n, int64_t *ready)
+{
+    hp_err err;
+    hpy_exc raised = {NULL, NULL, NULL}; /* by dial= */
+    hp_drive d;
+    hp_err_clear(&err);
+    while ((d = hpy_drive_warm(r->st, r->ex, n, ready, &err)) !=
+           HP_DRIVE_DONE) {
+        if (answer(r, d, &raised, &err) < 0)
+            return head_failed(r, &err, &raised);
+    }
+    hpy_exc_drop(&raised);
+    return 0;
+}
+
 /* ---- death ---- */
 
 static int

@@ -33,7 +33,8 @@
     X(DELIMITER, "delimiter")                                                  \
     X(SIZE, "size")                                                            \
     X(AMT, "amt")                                                              \
-    X(DECODE_CONTENT, "decode_content")
+    X(DECODE_CONTENT, "decode_content")                                        \
+    X(N, "n")
 
 typedef enum hpy_arg {
 #define X(id, name) HPY_ARG_##id,

@@ -30,7 +30,7 @@ static void
 assert_state(const hp_exchange *ex)
 {
     hp_ex_state s = ex->state;
-    assert(ex->dial == NULL || s == HP_EX_CONNECT);
+    assert(ex->dial == NULL || s == HP_EX_CONNECT || s == HP_EX_WARM);
     if (s == HP_EX_QUEUED || s == HP_EX_CONNECT || s == HP_EX_LINGER)
         return; /* the want is in others' hands too */
     assert(ex->want.state ==
@@ -186,6 +186,8 @@ hp_exchange_free(hp_exchange *ex)
     if (ex->generation == hp_fork_generation())
         hp_interest_destroy(&ex->interest); /* else perhaps held for ever */
     hp_prepared_unref(ex->prepared);
+    if (ex->warm)
+        hp_ex_warm_free(ex);
     hp_free(ex->site);
     hp_coding_free(ex->coding);
     hp_body_free(&ex->body);
@@ -207,6 +209,8 @@ hp_ex_phase(const hp_exchange *ex)
         return HP_PHASE_POOL;
     case HP_EX_CONNECT:
         return ex->dial ? hp_conn_phase(&ex->dial->net) : HP_PHASE_CONNECT;
+    case HP_EX_WARM:
+        return hp_ex_warm_phase(ex);
     case HP_EX_LINGER:
         return ex->dial_err.phase;
     case HP_EX_SEND:
@@ -273,6 +277,8 @@ hp_ex_failed(hp_exchange *ex)
     hp_ex_tally_timeout(ex);
     if (ex->trace)
         hp_tell_failing(ex);
+    if (ex->state == HP_EX_WARM)
+        hp_ex_warm_give_up(ex, close_reason(ex->err.code));
     if (hp_ex_is_leased(ex)) {
         hp_ex_give_back(ex, close_reason(ex->err.code));
     } else {
@@ -398,6 +404,7 @@ one_step(hp_exchange *ex, hp_waker *waker, hp_wait *w)
     case HP_EX_BODY:
     case HP_EX_DONE:
         return HP_GO_DONE;
+    case HP_EX_WARM: /* has a drive of its own */
     case HP_EX_FAILED:
         return HP_GO_ERROR;
     }

@@ -32,12 +32,15 @@
  *  REWIND    ACQUIRE   hp_exchange_rewound
  *  BODY      GRACE     hp_ex_message_ended  the upload is not finished
  *  BODY,GRACE DONE     hp_ex_give_back      connection given back
+ *  START     WARM      hp_drive_warm        no request at all, see warm.h
+ *  WARM      DONE      settle               as many connections as can be
  *  any       FAILED    hp_ex_failed         connection closed or given back
  *
  *  Truths (assert_state): want LEASED exactly in SEND, HEAD, BODY, GRACE;
  *  QUEUED, DIALING or LISTENING only in QUEUED, CONNECT and LINGER (where
  * others may change it at any time, so that it is read with hp_pool_look only);
- * no dial outside CONNECT; in DONE and FAILED nothing of the pool is held.
+ * no dial outside CONNECT and WARM; in DONE and FAILED nothing of the pool is
+ * held.
  *
  *  A body that breaks off leaves the exchange FAILED at once, its connection
  *  closed; with bytes_first the bytes that came before are still given out,
@@ -54,11 +57,13 @@
 #include "pool/pool.h"
 #include "run/prepared.h"
 #include "run/trace.h"
+#include "run/warm.h"
 #include "wire/body.h"
 #include "wire/framing.h"
 
 typedef enum hp_ex_state {
     HP_EX_START,
+    HP_EX_WARM,
     HP_EX_ACQUIRE,
     HP_EX_QUEUED,
     HP_EX_CONNECT,
@@ -132,7 +137,8 @@ struct hp_exchange {
     char *site;            /* NULL: not given */
     hp_key key;            /* its copy */
     hp_want want;
-    hp_pconn *dial;        /* CONNECT: our own */
+    hp_pconn *dial;        /* CONNECT: our own; WARM: the one asked for */
+    hp_warm *warm;         /* from WARM on; else NULL */
     bool announce_connect; /* HP_GO_CONNECTS is yet to be said */
     bool redialed;         /* once after EMFILE */
     hp_timeouts timeouts;

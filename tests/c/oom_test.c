@@ -262,6 +262,47 @@ test_closed_early(void)
     hold(closed_early, NULL);
 }
 
+/* With the n-th allocation failing: what is ready is kept, nothing is left
+ * over.
+ */
+static hp_errc
+try_to_warm(long n)
+{
+    static const hp_driver driver;
+    int64_t ready = 0;
+    hp_err err = {0};
+    kit_init(&k);
+    for (int i = 0; i < 3; i++)
+        PLAY(&k, OK_HELLO);
+    CHECK((k.t = hp_transport_new(&k.config, &k.err)) != NULL);
+    hp_mem_fail_after(n);
+    hp_exchange *ex = kit_try(&k);
+    if (ex)
+        hp_drive_warm(ex, &driver, 3, &ready, &err);
+    hp_mem_fail_after(-1);
+    CHECK_INT(err.code == HP_OK && ex, ready == 3);
+    hp_exchange_free(ex);
+    hp_stats *s = hp_transport_stats(k.t);
+    CHECK_INT(s->total.now.dialing, 0);
+    CHECK(s->total.now.idle >= ready && s->total.now.idle <= 3);
+    hp_stats_free(s);
+    kit_free(&k);
+    return ex ? err.code : k.err.code;
+}
+
+static void
+test_warm(void)
+{
+    CHECK(hp_waker_for_thread());
+    hp_errc code = HP_E_NOMEM;
+    for (long n = 0; code != HP_OK; n++) {
+        CHECK(n < 100);
+        code = try_to_warm(n);
+        if (code != HP_OK)
+            CHECK_STR(hp_errc_name(code), hp_errc_name(HP_E_NOMEM));
+    }
+}
+
 static void
 test_transport(void)
 {
@@ -298,5 +339,6 @@ main(void)
     RUN(test_uploaded);
     RUN(test_upgraded);
     RUN(test_closed_early);
+    RUN(test_warm);
     DONE();
 }
