@@ -83,6 +83,12 @@ def advance(seconds):
     _core._advance(seconds)
 
 
+def suspend(seconds):
+    """As if the machine had slept for so long: the clock that idle connections
+    age by goes on, the one that deadlines go by stands still."""
+    _core._suspend(seconds)
+
+
 # ---- commands ----------------------------------------------------------------
 
 

@@ -4,30 +4,31 @@
 #include <stdatomic.h>
 #include <time.h>
 
-static _Atomic hp_ns advanced;
+static _Atomic hp_ns advanced, slept;
 
 static hp_ns
-read_clock(clockid_t id)
+read_clock(clockid_t id, const _Atomic hp_ns *more)
 {
     struct timespec ts;
     clock_gettime(id, &ts);
     return (hp_ns)ts.tv_sec * HP_NS_PER_S + ts.tv_nsec +
-           atomic_load_explicit(&advanced, memory_order_relaxed);
+           atomic_load_explicit(more, memory_order_relaxed);
 }
 
 hp_ns
 hp_clock_now(void)
 {
-    return read_clock(CLOCK_MONOTONIC);
+    return read_clock(CLOCK_MONOTONIC, &advanced);
 }
 
 hp_ns
 hp_clock_idle(void)
 {
 #ifdef CLOCK_BOOTTIME
-    return read_clock(CLOCK_BOOTTIME);
+    return read_clock(CLOCK_BOOTTIME, &slept);
 #else
-    return read_clock(CLOCK_MONOTONIC); /* macOS: counts sleep already */
+    return read_clock(CLOCK_MONOTONIC,
+                      &slept); /* macOS: counts sleep already */
 #endif
 }
 
@@ -54,4 +55,11 @@ void
 hp_clock_advance(hp_ns by)
 {
     atomic_fetch_add(&advanced, by);
+    atomic_fetch_add(&slept, by);
+}
+
+void
+hp_clock_suspend(hp_ns by)
+{
+    atomic_fetch_add(&slept, by);
 }

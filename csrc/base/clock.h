@@ -34,5 +34,7 @@ int hp_poll_timeout(hp_ns now, hp_ns deadline);
 
 /* Tests only: adds `by` to both clocks from now on. Sleepers are not woken. */
 void hp_clock_advance(hp_ns by);
+/* Tests only: the machine has slept for so long. */
+void hp_clock_suspend(hp_ns by);
 
 #endif

@@ -140,6 +140,17 @@ module_advance(PyObject *module, PyObject *seconds)
     Py_RETURN_NONE;
 }
 
+/* Tests only: as if the machine had been suspended for so many seconds. */
+static PyObject *
+module_suspend(PyObject *module, PyObject *seconds)
+{
+    double s = PyFloat_AsDouble(seconds);
+    if (s == -1.0 && PyErr_Occurred())
+        return NULL;
+    hp_clock_suspend((hp_ns)(s * HP_NS_PER_S));
+    Py_RETURN_NONE;
+}
+
 /* Before a fork. */
 static PyObject *
 module_forks(PyObject *module, PyObject *unused)
@@ -376,6 +387,7 @@ static PyMethodDef module_methods[] = {
          "response that is collected unclosed to the list `sink` instead of\n"
          "warning; None ends it. Returns what was there before.")},
     {"_advance", module_advance, METH_O, NULL},
+    {"_suspend", module_suspend, METH_O, NULL},
     {"_forks", module_forks, METH_NOARGS, NULL},
     {"_forked", module_forked, METH_NOARGS, NULL},
     {"_shutdown", module_shutdown, METH_NOARGS, NULL},
