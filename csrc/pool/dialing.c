@@ -8,6 +8,8 @@
 #include "pool/host.h"
 #include "pool/keeper.h"
 
+#define ORPHAN_PATIENCE (10 * HP_NS_PER_S)
+
 /* Jitter shortens only: 0.9 to 1.0 of the age, by the connection's id, so that
  * connections made together do not retire together. */
 static hp_ns
@@ -302,6 +304,17 @@ hp_orphan_rested(hp_pool *p, hp_pconn *c, hp_trash *t)
     hp_want_hand(p, next, c, t);
 }
 
+/* Nobody is left whose timeouts it goes by: without any it might hang for ever.
+ */
+static void
+bound_in_time(hp_conn *c)
+{
+    if (c->connect_timeout < 0 || c->tls_timeout < 0)
+        hp_conn_extend(
+            c, c->connect_timeout < 0 ? ORPHAN_PATIENCE : c->connect_timeout,
+            c->tls_timeout < 0 ? ORPHAN_PATIENCE : c->tls_timeout);
+}
+
 static void
 orphan_locked(hp_pool *p, hp_pconn *dial, bool keeper, hp_trash *t)
 {
@@ -312,6 +325,7 @@ orphan_locked(hp_pool *p, hp_pconn *dial, bool keeper, hp_trash *t)
         return;
     }
     hp_pconn_tell_pool(p, dial);
+    bound_in_time(&dial->net);
     hp_list_push_back(&p->chores, &dial->chore_node);
     hp_list_push_back(&h->orphans, &dial->orphan_node);
     h->n_orphans++;

@@ -456,6 +456,29 @@ test_hanging_orphan(void)
     close(hole);
 }
 
+/* One whose request would have waited for ever does not. */
+static void
+test_orphan_without_timeouts(void)
+{
+    hp_addr at;
+    kit_host h;
+    int filler, hole = lo_black_hole(AF_INET, &at, &filler);
+    hp_limits l = kit_limits();
+    hp_pool *p = kit_pool(&l);
+    kit_want w;
+    at_address(&h, &at);
+    begin_real_dial(p, &w, &h, HP_NO_LIMIT);
+    hp_pool_cancel(p, &w.want, w.dial);
+    CHECK_GAUGES(p, 0, 0, 1, 0, 0);
+    hp_clock_advance(11 * KIT_S);
+    hp_keeper_call(p);
+    UNTIL(kit_hosts(p) == 0);
+    CHECK_INT(kit_closes(p, HP_CLOSE_DIAL_FAILED), 1);
+    done(p);
+    close(filler);
+    close(hole);
+}
+
 /* ---- the end ---- */
 
 /* After the exit's stop everything works, without a keeper. */
@@ -500,6 +523,7 @@ main(void)
     RUN(test_drain_timeout);
     RUN(test_orphan_is_finished);
     RUN(test_hanging_orphan);
+    RUN(test_orphan_without_timeouts);
     RUN(test_stopped_for_good);
     DONE();
 }
