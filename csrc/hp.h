@@ -192,6 +192,8 @@ typedef struct hp_request {
     hp_source source;
     hp_timeouts timeouts;
     hp_ns deadline;      /* absolute hp_clock_now() reading; HP_NEVER = none */
+    hp_ns since;         /* timeouts.total counts from then, for a request that
+                            continues another; 0 = from now */
     hp_tls *tls;         /* needed for https; a reference is taken */
     hp_span server_name; /* TLS name instead of the host; empty = the host */
     hp_cancel *cancel;   /* NULL = none; a reference is taken */

@@ -38,7 +38,7 @@ from ._core import (
 )
 from ._deadline import deadline
 from ._leaks import Leak
-from ._records import ConnectionInfo, Request, Timings
+from ._records import ConnectionInfo, Timings
 from ._retries import Retries
 from ._stats import HostStats, Stats
 from .config import TLS, Limits, Timeout
@@ -50,6 +50,9 @@ if TYPE_CHECKING:
 
     from . import trace as trace
     from ._jsonerror import JSONDecodeError as JSONDecodeError
+    from .policy.flow import USE_LAST_RESPONSE as USE_LAST_RESPONSE
+    from .policy.request import PreparedRequest as PreparedRequest
+    from .policy.request import Request as Request
 
 __version__ = "0.1.0"
 
@@ -92,6 +95,7 @@ __all__ = [
     "NameResolutionError",
     "NetworkError",
     "PoolTimeout",
+    "PreparedRequest",
     "ProtocolError",
     "ProxyError",
     "QueueFull",
@@ -119,6 +123,7 @@ __all__ = [
     "TotalTimeout",
     "TransportError",
     "URLRequired",
+    "USE_LAST_RESPONSE",
     "UnrewindableBodyError",
     "UnsupportedProtocol",
     "Upgraded",
@@ -140,6 +145,14 @@ __all__ = [
 ]
 
 
+# What is imported at its first use, and from where.
+_LATE = {
+    "PreparedRequest": "policy.request",
+    "Request": "policy.request",
+    "USE_LAST_RESPONSE": "policy.flow",
+}
+
+
 def __getattr__(name: str) -> Any:
     if name == "JSONDecodeError":
         return errors.JSONDecodeError
@@ -147,4 +160,10 @@ def __getattr__(name: str) -> Any:
         import hpool.trace  # not "from .", which would ask here again
 
         return hpool.trace
+    if name in _LATE:
+        from importlib import import_module
+
+        value = getattr(import_module(f"hpool.{_LATE[name]}"), name)
+        globals()[name] = value
+        return value
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from contextvars import ContextVar
 from datetime import timedelta
+from http.cookiejar import CookieJar
 from os import PathLike
 from socket import AddressFamily, socket
 from types import TracebackType
@@ -20,10 +21,11 @@ from typing_extensions import Buffer, Self, TypeVar, disjoint_base
 
 from ._advice import Advice
 from ._leaks import Leak, Row
-from ._records import ConnectionInfo, Request, Timings
+from ._records import ConnectionInfo, Timings
 from ._retries import Retries
 from ._stats import Stats
 from .config import TLS, Limits, Timeout
+from .policy.request import PreparedRequest
 
 _T = TypeVar("_T")
 
@@ -57,6 +59,10 @@ _CertIn: TypeAlias = (
     str | PathLike[str] | tuple[Any, Any] | tuple[Any, Any, Any] | list[Any]
 )
 
+_CookiesIn: TypeAlias = Mapping[str, str] | Iterable[tuple[str, str]] | CookieJar
+_HooksIn: TypeAlias = Mapping[str, Any]
+_CheckRedirect: TypeAlias = Callable[[PreparedRequest, list[Response]], Any]
+
 @disjoint_base
 class Client:
     def __init__(
@@ -87,6 +93,14 @@ class Client:
         raise_for_status: bool = False,
         leak_warnings: bool | Literal["trace"] = True,
         trace: _TraceIn | None = None,
+        auth: Any = None,
+        cookies: _CookiesIn | None = None,
+        hooks: _HooksIn | None = None,
+        event_hooks: _HooksIn | None = None,
+        follow_redirects: bool | None = True,
+        allow_redirects: bool | None = True,
+        max_redirects: int | None = 30,
+        check_redirect: _CheckRedirect | None = None,
         stream: bool = ...,
     ) -> None: ...
     def get(
@@ -108,6 +122,16 @@ class Client:
         retries: Retries | int | None = None,
         decompress: bool | None = None,
         trace: _TraceIn | None = None,
+        auth: Any = None,
+        cookies: _CookiesIn | None = None,
+        files: Any = None,
+        hooks: _HooksIn | None = None,
+        event_hooks: _HooksIn | None = None,
+        extensions: Mapping[str, Any] | None = None,
+        follow_redirects: bool | None = None,
+        allow_redirects: bool | None = None,
+        max_redirects: int | None = None,
+        check_redirect: _CheckRedirect | None = None,
     ) -> Response: ...
     def options(
         self,
@@ -128,6 +152,16 @@ class Client:
         retries: Retries | int | None = None,
         decompress: bool | None = None,
         trace: _TraceIn | None = None,
+        auth: Any = None,
+        cookies: _CookiesIn | None = None,
+        files: Any = None,
+        hooks: _HooksIn | None = None,
+        event_hooks: _HooksIn | None = None,
+        extensions: Mapping[str, Any] | None = None,
+        follow_redirects: bool | None = None,
+        allow_redirects: bool | None = None,
+        max_redirects: int | None = None,
+        check_redirect: _CheckRedirect | None = None,
     ) -> Response: ...
     def head(
         self,
@@ -148,6 +182,16 @@ class Client:
         retries: Retries | int | None = None,
         decompress: bool | None = None,
         trace: _TraceIn | None = None,
+        auth: Any = None,
+        cookies: _CookiesIn | None = None,
+        files: Any = None,
+        hooks: _HooksIn | None = None,
+        event_hooks: _HooksIn | None = None,
+        extensions: Mapping[str, Any] | None = None,
+        follow_redirects: bool | None = None,
+        allow_redirects: bool | None = None,
+        max_redirects: int | None = None,
+        check_redirect: _CheckRedirect | None = None,
     ) -> Response: ...
     def post(
         self,
@@ -168,6 +212,16 @@ class Client:
         retries: Retries | int | None = None,
         decompress: bool | None = None,
         trace: _TraceIn | None = None,
+        auth: Any = None,
+        cookies: _CookiesIn | None = None,
+        files: Any = None,
+        hooks: _HooksIn | None = None,
+        event_hooks: _HooksIn | None = None,
+        extensions: Mapping[str, Any] | None = None,
+        follow_redirects: bool | None = None,
+        allow_redirects: bool | None = None,
+        max_redirects: int | None = None,
+        check_redirect: _CheckRedirect | None = None,
     ) -> Response: ...
     def put(
         self,
@@ -188,6 +242,16 @@ class Client:
         retries: Retries | int | None = None,
         decompress: bool | None = None,
         trace: _TraceIn | None = None,
+        auth: Any = None,
+        cookies: _CookiesIn | None = None,
+        files: Any = None,
+        hooks: _HooksIn | None = None,
+        event_hooks: _HooksIn | None = None,
+        extensions: Mapping[str, Any] | None = None,
+        follow_redirects: bool | None = None,
+        allow_redirects: bool | None = None,
+        max_redirects: int | None = None,
+        check_redirect: _CheckRedirect | None = None,
     ) -> Response: ...
     def patch(
         self,
@@ -208,6 +272,16 @@ class Client:
         retries: Retries | int | None = None,
         decompress: bool | None = None,
         trace: _TraceIn | None = None,
+        auth: Any = None,
+        cookies: _CookiesIn | None = None,
+        files: Any = None,
+        hooks: _HooksIn | None = None,
+        event_hooks: _HooksIn | None = None,
+        extensions: Mapping[str, Any] | None = None,
+        follow_redirects: bool | None = None,
+        allow_redirects: bool | None = None,
+        max_redirects: int | None = None,
+        check_redirect: _CheckRedirect | None = None,
     ) -> Response: ...
     def delete(
         self,
@@ -228,6 +302,16 @@ class Client:
         retries: Retries | int | None = None,
         decompress: bool | None = None,
         trace: _TraceIn | None = None,
+        auth: Any = None,
+        cookies: _CookiesIn | None = None,
+        files: Any = None,
+        hooks: _HooksIn | None = None,
+        event_hooks: _HooksIn | None = None,
+        extensions: Mapping[str, Any] | None = None,
+        follow_redirects: bool | None = None,
+        allow_redirects: bool | None = None,
+        max_redirects: int | None = None,
+        check_redirect: _CheckRedirect | None = None,
     ) -> Response: ...
     def request(
         self,
@@ -249,6 +333,16 @@ class Client:
         retries: Retries | int | None = None,
         decompress: bool | None = None,
         trace: _TraceIn | None = None,
+        auth: Any = None,
+        cookies: _CookiesIn | None = None,
+        files: Any = None,
+        hooks: _HooksIn | None = None,
+        event_hooks: _HooksIn | None = None,
+        extensions: Mapping[str, Any] | None = None,
+        follow_redirects: bool | None = None,
+        allow_redirects: bool | None = None,
+        max_redirects: int | None = None,
+        check_redirect: _CheckRedirect | None = None,
     ) -> Response: ...
     def stream(
         self,
@@ -269,6 +363,16 @@ class Client:
         retries: Retries | int | None = None,
         decompress: bool | None = None,
         trace: _TraceIn | None = None,
+        auth: Any = None,
+        cookies: _CookiesIn | None = None,
+        files: Any = None,
+        hooks: _HooksIn | None = None,
+        event_hooks: _HooksIn | None = None,
+        extensions: Mapping[str, Any] | None = None,
+        follow_redirects: bool | None = None,
+        allow_redirects: bool | None = None,
+        max_redirects: int | None = None,
+        check_redirect: _CheckRedirect | None = None,
     ) -> Response: ...
     def stats(self) -> Stats: ...
     def advise(self) -> list[Advice]: ...
@@ -314,6 +418,34 @@ class Client:
     def trace(self) -> Any: ...
     @trace.setter
     def trace(self, value: _TraceIn | None) -> None: ...
+    @property
+    def auth(self) -> Any: ...
+    @auth.setter
+    def auth(self, value: Any) -> None: ...
+    @property
+    def cookies(self) -> Any: ...
+    @cookies.setter
+    def cookies(self, value: _CookiesIn | None) -> None: ...
+    @property
+    def hooks(self) -> dict[str, list[Callable[..., Any]]]: ...
+    @hooks.setter
+    def hooks(self, value: _HooksIn | None) -> None: ...
+    @property
+    def event_hooks(self) -> dict[str, list[Callable[..., Any]]]: ...
+    @event_hooks.setter
+    def event_hooks(self, value: _HooksIn | None) -> None: ...
+    @property
+    def follow_redirects(self) -> bool: ...
+    @follow_redirects.setter
+    def follow_redirects(self, value: bool | None) -> None: ...
+    @property
+    def max_redirects(self) -> int: ...
+    @max_redirects.setter
+    def max_redirects(self, value: int | None) -> None: ...
+    @property
+    def check_redirect(self) -> _CheckRedirect | None: ...
+    @check_redirect.setter
+    def check_redirect(self, value: _CheckRedirect | None) -> None: ...
     @property
     def base_url(self) -> str: ...
     @property
@@ -395,7 +527,7 @@ class Response:
     @property
     def headers(self) -> Headers: ...
     @property
-    def request(self) -> Request: ...
+    def request(self) -> PreparedRequest: ...
     @property
     def history(self) -> list[Response]: ...
     @property
@@ -585,6 +717,16 @@ def get(
     retries: Retries | int | None = None,
     decompress: bool | None = None,
     trace: _TraceIn | None = None,
+    auth: Any = None,
+    cookies: _CookiesIn | None = None,
+    files: Any = None,
+    hooks: _HooksIn | None = None,
+    event_hooks: _HooksIn | None = None,
+    extensions: Mapping[str, Any] | None = None,
+    follow_redirects: bool | None = None,
+    allow_redirects: bool | None = None,
+    max_redirects: int | None = None,
+    check_redirect: _CheckRedirect | None = None,
 ) -> Response: ...
 def options(
     url: str,
@@ -604,6 +746,16 @@ def options(
     retries: Retries | int | None = None,
     decompress: bool | None = None,
     trace: _TraceIn | None = None,
+    auth: Any = None,
+    cookies: _CookiesIn | None = None,
+    files: Any = None,
+    hooks: _HooksIn | None = None,
+    event_hooks: _HooksIn | None = None,
+    extensions: Mapping[str, Any] | None = None,
+    follow_redirects: bool | None = None,
+    allow_redirects: bool | None = None,
+    max_redirects: int | None = None,
+    check_redirect: _CheckRedirect | None = None,
 ) -> Response: ...
 def head(
     url: str,
@@ -623,6 +775,16 @@ def head(
     retries: Retries | int | None = None,
     decompress: bool | None = None,
     trace: _TraceIn | None = None,
+    auth: Any = None,
+    cookies: _CookiesIn | None = None,
+    files: Any = None,
+    hooks: _HooksIn | None = None,
+    event_hooks: _HooksIn | None = None,
+    extensions: Mapping[str, Any] | None = None,
+    follow_redirects: bool | None = None,
+    allow_redirects: bool | None = None,
+    max_redirects: int | None = None,
+    check_redirect: _CheckRedirect | None = None,
 ) -> Response: ...
 def post(
     url: str,
@@ -642,6 +804,16 @@ def post(
     retries: Retries | int | None = None,
     decompress: bool | None = None,
     trace: _TraceIn | None = None,
+    auth: Any = None,
+    cookies: _CookiesIn | None = None,
+    files: Any = None,
+    hooks: _HooksIn | None = None,
+    event_hooks: _HooksIn | None = None,
+    extensions: Mapping[str, Any] | None = None,
+    follow_redirects: bool | None = None,
+    allow_redirects: bool | None = None,
+    max_redirects: int | None = None,
+    check_redirect: _CheckRedirect | None = None,
 ) -> Response: ...
 def put(
     url: str,
@@ -661,6 +833,16 @@ def put(
     retries: Retries | int | None = None,
     decompress: bool | None = None,
     trace: _TraceIn | None = None,
+    auth: Any = None,
+    cookies: _CookiesIn | None = None,
+    files: Any = None,
+    hooks: _HooksIn | None = None,
+    event_hooks: _HooksIn | None = None,
+    extensions: Mapping[str, Any] | None = None,
+    follow_redirects: bool | None = None,
+    allow_redirects: bool | None = None,
+    max_redirects: int | None = None,
+    check_redirect: _CheckRedirect | None = None,
 ) -> Response: ...
 def patch(
     url: str,
@@ -680,6 +862,16 @@ def patch(
     retries: Retries | int | None = None,
     decompress: bool | None = None,
     trace: _TraceIn | None = None,
+    auth: Any = None,
+    cookies: _CookiesIn | None = None,
+    files: Any = None,
+    hooks: _HooksIn | None = None,
+    event_hooks: _HooksIn | None = None,
+    extensions: Mapping[str, Any] | None = None,
+    follow_redirects: bool | None = None,
+    allow_redirects: bool | None = None,
+    max_redirects: int | None = None,
+    check_redirect: _CheckRedirect | None = None,
 ) -> Response: ...
 def delete(
     url: str,
@@ -699,6 +891,16 @@ def delete(
     retries: Retries | int | None = None,
     decompress: bool | None = None,
     trace: _TraceIn | None = None,
+    auth: Any = None,
+    cookies: _CookiesIn | None = None,
+    files: Any = None,
+    hooks: _HooksIn | None = None,
+    event_hooks: _HooksIn | None = None,
+    extensions: Mapping[str, Any] | None = None,
+    follow_redirects: bool | None = None,
+    allow_redirects: bool | None = None,
+    max_redirects: int | None = None,
+    check_redirect: _CheckRedirect | None = None,
 ) -> Response: ...
 def request(
     method: str,
@@ -719,6 +921,16 @@ def request(
     retries: Retries | int | None = None,
     decompress: bool | None = None,
     trace: _TraceIn | None = None,
+    auth: Any = None,
+    cookies: _CookiesIn | None = None,
+    files: Any = None,
+    hooks: _HooksIn | None = None,
+    event_hooks: _HooksIn | None = None,
+    extensions: Mapping[str, Any] | None = None,
+    follow_redirects: bool | None = None,
+    allow_redirects: bool | None = None,
+    max_redirects: int | None = None,
+    check_redirect: _CheckRedirect | None = None,
 ) -> Response: ...
 def configure(
     *,
@@ -747,6 +959,14 @@ def configure(
     raise_for_status: bool = False,
     leak_warnings: bool | Literal["trace"] = True,
     trace: _TraceIn | None = None,
+    auth: Any = None,
+    cookies: _CookiesIn | None = None,
+    hooks: _HooksIn | None = None,
+    event_hooks: _HooksIn | None = None,
+    follow_redirects: bool | None = True,
+    allow_redirects: bool | None = True,
+    max_redirects: int | None = 30,
+    check_redirect: _CheckRedirect | None = None,
     stream: bool = False,
 ) -> None: ...
 def _set_instrument(
@@ -768,6 +988,32 @@ def _open_responses() -> list[Row]: ...
 def _watch_leaks(
     sink: list[tuple[Row, str | None]] | None, /
 ) -> list[tuple[Row, str | None]] | None: ...
+def _send_once(
+    client: Client,
+    method: str,
+    url: str,
+    headers: _HeadersIn,
+    *,
+    content: Any = None,
+    timeout: _TimeoutIn = ...,
+    verify: _VerifyIn | None = None,
+    cert: _CertIn | None = None,
+    tls: TLS | None = None,
+    cancel: CancelToken | None = None,
+    idempotent: bool | None = None,
+    retries: Retries | int | None = None,
+    decompress: bool | None = None,
+    trace: _TraceIn | None = None,
+    request: PreparedRequest | None = None,
+    started: int | None = None,
+) -> Response: ...
+def _merged_headers(
+    client: Client,
+    headers: _HeadersIn | None = None,
+    decompress: bool | None = None,
+    /,
+) -> tuple[tuple[bytes, bytes], ...]: ...
+def _asks(response: Response, /) -> bool: ...
 def _advance(seconds: float, /) -> None: ...
 def _suspend(seconds: float, /) -> None: ...
 def _forks() -> None: ...

@@ -1,70 +1,8 @@
-"""Facts about one request: Request, Timings, ConnectionInfo. Immutable."""
+"""Facts about one request: Timings, ConnectionInfo. Immutable."""
 
 from __future__ import annotations
 
 from ._frozen import Frozen
-from ._redact import url_for_text
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from typing import Any
-
-
-class Request(Frozen):
-    """What was asked for: `response.request` and `error.request`.
-
-    method, url: str; headers: a mapping of what was sent, without Host and
-    the framing, which the core adds; body: bytes, the file or iterator that
-    was given, or None.
-    """
-
-    __slots__ = ("method", "url", "headers", "body")
-
-    method: str
-    url: str
-    headers: Mapping[str, str]
-    body: Any
-
-    def __init__(
-        self,
-        method: str,
-        url: str,
-        headers: Mapping[str, str] | None = None,
-        body: Any = None,
-    ) -> None:
-        self._fill({
-            "method": method,
-            "url": url,
-            "headers": {} if headers is None else headers,
-            "body": body,
-        })
-
-    @property
-    def content(self) -> Any:
-        """httpx's name for `body`."""
-        return self.body
-
-    @property
-    def path_url(self) -> str:
-        """Path and query, as in the request line."""
-        rest = self.url.partition("#")[0].partition("://")[2]
-        at = min((rest.find(c) for c in "/?" if c in rest), default=None)
-        path = "" if at is None else rest[at:]
-        return path if path.startswith("/") else "/" + path
-
-    def __repr__(self) -> str:
-        return f"<Request [{self.method} {url_for_text(self.url)}]>"
-
-    def __hash__(self) -> int:
-        return hash((self.method, self.url))
-
-    def __reduce__(self) -> tuple[object, ...]:
-        # A file or an iterator does not travel to another process.
-        portable = isinstance(self.body, (bytes, bytearray, str, type(None)))
-        body = self.body if portable else None
-        return Request, (self.method, self.url, self.headers, body)
-
 
 def _span(start: float | None, end: float | None) -> float | None:
     """Seconds from one moment to another, None if one did not happen."""

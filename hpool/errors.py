@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 
     from ._core import Response
     from ._jsonerror import JSONDecodeError as JSONDecodeError
-    from ._records import Request, Timings
+    from ._records import Timings
+    from .policy.request import PreparedRequest
 
 
 class RequestException(OSError):
@@ -56,7 +57,7 @@ class RequestException(OSError):
     travel and is None afterwards.
     """
 
-    request: Request | None
+    request: PreparedRequest | None
     response: Response | None
     phase: str | None
     timings: Timings | None

@@ -28,16 +28,23 @@
  *   fields_id, headers,
  *   source, data, content,
  *   json, timeouts, timeout,
- *   deadline, cancel, close,
+ *   deadline, since, cancel,
+ *   close,
  *   idempotent, decode,
  *   decompress, max_size,
  *   max_decoded_size, site,
  *   whole, trace, retries,
  *   no_stale_replay,
  *   announce_connect
- *   default_encoding, stream, not in the key: the core does not know them
- *   raise_for_status,
- *   leak_warnings
+ *   default_encoding, stream, not in the key: the core does not know them. What
+ *   raise_for_status,         auth and cookies come to are headers, which are
+ *   leak_warnings, auth,      said on the connection
+ *   cookies, files, hooks,
+ *   event_hooks, extensions,
+ *   follow_redirects,
+ *   allow_redirects,
+ *   max_redirects,
+ *   check_redirect
  *
  * proxy will be the first field of the text; it is empty until there are some.
  */

@@ -24,6 +24,7 @@ typedef struct hpy_client {
     bool no_stale_replay;
     bool trust_env, decompress, raise_for_status, stream;
     bool leak_warnings, leak_lines; /* lines: record who made a request */
+    bool forgets_cookies;           /* the shared one does */
     PyObject *settings;  /* dict: what __init__ was given, for pickling */
     atomic_bool telling; /* somebody tells what the pool has to tell */
     hpy_mutex lock;
@@ -43,6 +44,15 @@ hpy_defaults *hpy_client_defaults(hpy_client *c);
 /* 0, or -1 with RuntimeError when __init__ was never called. */
 int hpy_client_check(hpy_client *c);
 
+struct hpy_response;
+
+/* client_request.c: the URL of a call, base_url and params in it, as r->url.
+ * RAISES. */
+int hpy_client_url(struct hpy_response *r, PyObject *const *args);
+
+/* Sends `r` as it is, and nothing but it: to its head. Takes `r`. RAISES. */
+PyObject *hpy_client_send(struct hpy_response *r, PyObject *const *args);
+
 /* One call of a verb, from parsing to the Response. */
 PyObject *hpy_client_verb(hpy_client *c, hpy_verb verb, PyObject *const *args,
                           Py_ssize_t nargs, PyObject *kwnames);
@@ -53,8 +63,13 @@ int hpy_client_tls(hpy_client *c, PyObject *const *args, PyObject **holder,
                    hp_tls **tls, hp_span *server_name);
 
 /* client_settings.c */
-extern PyGetSetDef hpy_client_getset[];
 int hpy_client_init(PyObject *op, PyObject *args, PyObject *kwargs);
+/* A copy of a dict, so that a later change of the caller's has no effect; else
+ * `v` itself. New reference. */
+PyObject *hpy_own_params(PyObject *v);
+
+/* client_attributes.c */
+extern PyGetSetDef hpy_client_getset[];
 /* A trace handler told after the user's own, or None. RAISES. */
 int hpy_client_set_log(hpy_client *c, PyObject *log);
 

@@ -6,7 +6,9 @@
     "headers=None, content=None, timeout=..., stream=None, verify=None, "      \
     "cert=None, tls=None, cancel=None, idempotent=None, retries=None, "        \
     "decompress=None, "                                                        \
-    "trace=None"
+    "trace=None, auth=None, cookies=None, files=None, hooks=None, "            \
+    "event_hooks=None, extensions=None, follow_redirects=None, "               \
+    "allow_redirects=None, max_redirects=None, check_redirect=None"
 
 #define HPY_CALL_NOTES                                                         \
     "\n\nThe keywords that every verb takes:\n"                                \
@@ -29,6 +31,14 @@
     "  trace       who is told what happens, before the client's own: an\n"    \
     "              object with methods named as the events it wants, or a\n"   \
     "              callable (event, info); see docs/trace.rst\n"               \
+    "  auth        who it is from\n"                                           \
+    "  cookies     mapping or CookieJar, for this call and its redirects\n"    \
+    "  files       a multipart body\n"                                         \
+    "  hooks, event_hooks   called besides the client's\n"                     \
+    "  extensions  kept in the request's `extensions`\n"                       \
+    "  follow_redirects, allow_redirects   the same: whether redirects are\n"  \
+    "              followed; None goes by the client, but for HEAD is False\n" \
+    "  max_redirects, check_redirect   in place of the client's\n"             \
     "\nRaises RequestException: ConnectionError, TimeoutException,\n"          \
     "ProtocolError, Cancelled, ClosedError, InvalidURL, InvalidHeader ...;\n"  \
     "TypeError for arguments of a wrong type."
@@ -67,7 +77,9 @@ static const char hpy_request_doc[] =
 #define HPY_STREAM_KEYWORDS                                                    \
     "headers=None, content=None, timeout=..., verify=None, cert=None, "        \
     "tls=None, cancel=None, idempotent=None, retries=None, decompress=None, "  \
-    "trace=None"
+    "trace=None, auth=None, cookies=None, files=None, hooks=None, "            \
+    "event_hooks=None, extensions=None, follow_redirects=None, "               \
+    "allow_redirects=None, max_redirects=None, check_redirect=None"
 static const char hpy_stream_doc[] =
     "stream($self, /, method, url, *, params=None, data=None, json=None, " //
     HPY_STREAM_KEYWORDS ")\n--\n\n"
@@ -81,7 +93,9 @@ static const char hpy_stream_doc[] =
     "dns_ttl=10.0, resolve=None, local_address=None, uds=None, family=None, "  \
     "socket_options=None, dial=None, max_header_bytes=1048576, "               \
     "raise_for_status=False, "                                                 \
-    "leak_warnings=True, trace=None, stream="
+    "leak_warnings=True, trace=None, auth=None, cookies=None, hooks=None, "    \
+    "event_hooks=None, follow_redirects=True, allow_redirects=True, "          \
+    "max_redirects=30, check_redirect=None, stream="
 
 static const char hpy_client_doc[] =
     "Client(" HPY_CLIENT_KEYWORDS "True)\n--\n\n"
@@ -121,11 +135,24 @@ static const char hpy_client_doc[] =
     "connections:\n"
     "                    an object with methods named as the events it wants,\n"
     "                    or a callable (event, info); see docs/trace.rst\n"
+    "  auth              who requests are from\n"
+    "  cookies           mapping or http.cookiejar.CookieJar to begin with;\n"
+    "                    what servers set is kept in it\n"
+    "  hooks, event_hooks   {\"response\": [f]} as in requests, {\"request\": "
+    "[f],\n"
+    "                    \"response\": [g]} as in httpx\n"
+    "  follow_redirects, allow_redirects   the same: whether redirects are\n"
+    "                    followed\n"
+    "  max_redirects     how many in a row before TooManyRedirects\n"
+    "  check_redirect    callable(request, history) asked before each: raises\n"
+    "                    to end the call, returns False to get the redirect\n"
+    "                    itself\n"
     "  stream            whether responses are handed out before their body\n"
     "                    is read\n"
     "\n"
-    "headers, params, timeout and trace can be changed later; a request uses\n"
-    "what held when it started. Picklable (settings only), safe across fork.";
+    "headers, params, timeout, trace and all from auth to check_redirect can\n"
+    "be changed later; a request uses what held when it started. Picklable\n"
+    "(settings only), safe across fork.";
 
 static const char hpy_session_doc[] =
     "Session(" HPY_CLIENT_KEYWORDS "False)\n--\n\n"

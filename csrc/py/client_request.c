@@ -6,6 +6,7 @@
 #include "instrument.h"
 #include "leaks.h"
 #include "log.h"
+#include "policy.h"
 #include "response.h"
 #include "trace.h"
 
@@ -13,8 +14,11 @@
     (HPY_BIT(URL) | HPY_BIT(PARAMS) | HPY_BIT(HEADERS) | HPY_BIT(DATA) |       \
      HPY_BIT(CONTENT) | HPY_BIT(JSON) | HPY_BIT(TIMEOUT) | HPY_BIT(STREAM) |   \
      HPY_BIT(VERIFY) | HPY_BIT(CERT) | HPY_BIT(TLS) | HPY_BIT(CANCEL) |        \
-     HPY_BIT(IDEMPOTENT) | HPY_BIT(RETRIES) | HPY_BIT(DECOMPRESS) |            \
-     HPY_BIT(TRACE))
+     HPY_BIT(IDEMPOTENT) | HPY_BIT(DECOMPRESS) | HPY_BIT(TRACE) |              \
+     HPY_BIT(AUTH) | HPY_BIT(COOKIES) | HPY_BIT(FILES) | HPY_BIT(HOOKS) |      \
+     HPY_BIT(EVENT_HOOKS) | HPY_BIT(RETRIES) | HPY_BIT(EXTENSIONS) |           \
+     HPY_BIT(FOLLOW_REDIRECTS) | HPY_BIT(ALLOW_REDIRECTS) |                    \
+     HPY_BIT(MAX_REDIRECTS) | HPY_BIT(CHECK_REDIRECT))
 
 #define URL_PARAMS 1, 2, {HPY_ARG_URL, HPY_ARG_PARAMS}, CALL_KEYWORDS
 #define URL_DATA 1, 2, {HPY_ARG_URL, HPY_ARG_DATA}, CALL_KEYWORDS
@@ -112,14 +116,16 @@ add_params(hpy_response *r, PyObject *own)
     return r->url == NULL ? -1 : 0;
 }
 
-static int
-plan_url(hpy_response *r, PyObject *const *a, plan *p)
+int
+hpy_client_url(hpy_response *r, PyObject *const *a)
 {
     hp_span ignored;
     PyObject *base = r->client->base_url;
     r->url = Py_NewRef(a[HPY_ARG_URL]);
     if (utf8_span(r->st, r->url, "url", HP_E_INVALID_URL, &ignored) < 0)
         return -1;
+    if (r->exact)
+        return 0;
     if (base != NULL) {
         PyObject *url =
             hpy_helper_call(r->st, HPY_HELPER_JOIN_BASE, 2, base, r->url);
@@ -127,8 +133,15 @@ plan_url(hpy_response *r, PyObject *const *a, plan *p)
         if (url == NULL)
             return -1;
     }
-    if ((r->defaults->params != NULL || hpy_given(a[HPY_ARG_PARAMS])) &&
-        add_params(r, a[HPY_ARG_PARAMS]) < 0)
+    if (r->defaults->params == NULL && !hpy_given(a[HPY_ARG_PARAMS]))
+        return 0;
+    return add_params(r, a[HPY_ARG_PARAMS]);
+}
+
+static int
+plan_url(hpy_response *r, PyObject *const *a, plan *p)
+{
+    if (hpy_client_url(r, a) < 0)
         return -1;
     return utf8_span(r->st, r->url, "url", HP_E_INVALID_URL, &p->request.url);
 }
@@ -147,7 +160,7 @@ plan_headers(hpy_response *r, PyObject *const *a, plan *p)
     if (hpy_instrumented(r->st) && hpy_instrument_ask(r, &p->finish) < 0)
         return -1;
     bool as_they_are =
-        r->call_headers == NULL && r->content_type == NULL &&
+        r->call_headers == NULL && r->content_type == NULL && !r->exact &&
         (d->auto_encoding == NULL || (r->decode && !d->has_range));
     p->request.fields = d->fields;
     p->request.n_fields = d->n_fields;
@@ -181,6 +194,11 @@ plan_limits(hpy_response *r, PyObject *const *a, plan *p)
     if (hpy_given(a[HPY_ARG_RETRIES]) &&
         hpy_arg_retries(r->st, a[HPY_ARG_RETRIES], &q->no_stale_replay) < 0)
         return -1;
+    if (a[HPY_ARG_STARTED] != NULL) {
+        q->since = PyLong_AsLongLong(a[HPY_ARG_STARTED]);
+        if (q->since == -1 && PyErr_Occurred())
+            return -1;
+    }
     if (!hpy_given(a[HPY_ARG_IDEMPOTENT]))
         return 0;
     if (hpy_arg_bool(a[HPY_ARG_IDEMPOTENT], "idempotent", false, &idempotent) <
@@ -293,59 +311,100 @@ read_body(hpy_response *r)
     return rc;
 }
 
-/* Raises for the status if the client is made so. */
-static int
-check_status(hpy_response *r)
+/* Raises for the status if the client is made so. Takes `response`, which a
+ * hook may have replaced by anything. */
+static PyObject *
+checked(hpy_client *c, PyObject *response)
 {
-    if (!r->client->raise_for_status || r->status < 400)
-        return 0;
-    PyObject *self =
-        PyObject_CallMethod((PyObject *)r, "raise_for_status", NULL);
+    if (response == NULL || !c->raise_for_status)
+        return response;
+    PyObject *self = PyObject_CallMethod(response, "raise_for_status", NULL);
+    if (self == NULL)
+        Py_CLEAR(response);
     Py_XDECREF(self);
-    return self == NULL ? -1 : 0;
+    return response;
 }
 
-static int
+/* How a call goes on once its head is there. */
+typedef enum course {
+    COURSE_FAILED = -1, /* with an exception */
+    COURSE_DONE,
+    COURSE_REDIRECTED /* its body is not read */
+} course;
+
+static course
 exchange(hpy_response *r, PyObject *const *a, bool stream, PyObject **finish)
 {
     if (begin(r, a, stream, finish) < 0) {
         hpy_raise_with_request(r->st, r);
-        return -1;
+        return COURSE_FAILED;
     }
     if (hpy_response_head(r) < 0)
-        return -1;
+        return COURSE_FAILED;
     PyObject_GC_Track(r); /* from here on others may see it */
-    return stream ? 0 : read_body(r);
+    if (r->asks && !r->exact) {
+        int redirected = hpy_policy_look(r, a);
+        if (redirected != 0)
+            return redirected < 0 ? COURSE_FAILED : COURSE_REDIRECTED;
+    }
+    return stream || read_body(r) == 0 ? COURSE_DONE : COURSE_FAILED;
 }
 
 /* What the pool has to tell by now is told before and after. */
-static int
+static course
 traced_exchange(hpy_response *r, PyObject *const *a, bool stream,
                 PyObject **finish)
 {
     if (hpy_trace_client(r->client) < 0)
-        return -1;
-    int rc = exchange(r, a, stream, finish);
+        return COURSE_FAILED;
+    course went = exchange(r, a, stream, finish);
     if (hpy_trace_client(r->client) == 0)
-        return rc;
-    return hpy_response_interrupted(r);
+        return went;
+    hpy_response_interrupted(r);
+    return COURSE_FAILED;
+}
+
+static course
+run(hpy_response *r, PyObject *const *a, bool stream)
+{
+    PyObject *finish = NULL;
+    course went = r->defaults->listeners == NULL
+                      ? exchange(r, a, stream, &finish)
+                      : traced_exchange(r, a, stream, &finish);
+    if (finish != NULL &&
+        hpy_instrument_finish(finish, r, went == COURSE_FAILED ? -1 : 0) < 0)
+        return COURSE_FAILED;
+    return went;
+}
+
+PyObject *
+hpy_client_send(hpy_response *r, PyObject *const *a)
+{
+    if (run(r, a, true) == COURSE_FAILED)
+        Py_CLEAR(r);
+    return (PyObject *)r;
 }
 
 static PyObject *
-send_request(hpy_client *c, PyObject *method, PyObject *const *a, bool stream)
+send_request(hpy_client *c, PyObject *method, PyObject *const *a, bool stream,
+             bool by_policy)
 {
-    PyObject *finish = NULL;
+    PyObject *after = NULL;
     hpy_response *r = hpy_response_new(c, method);
     if (r == NULL)
         return NULL;
-    int rc = r->defaults->listeners == NULL
-                 ? exchange(r, a, stream, &finish)
-                 : traced_exchange(r, a, stream, &finish);
-    if (finish != NULL)
-        rc = hpy_instrument_finish(finish, r, rc);
-    if (rc < 0 || check_status(r) < 0)
-        Py_CLEAR(r);
-    return (PyObject *)r;
+    if (by_policy || hpy_policy_before(r, a[HPY_ARG_URL])) {
+        after = hpy_policy_call(r, a, stream);
+        Py_DECREF(r);
+        return checked(c, after);
+    }
+    course went = run(r, a, stream);
+    if (went == COURSE_DONE)
+        return checked(c, (PyObject *)r);
+    if (went == COURSE_REDIRECTED)
+        after = hpy_policy_resume(r, a, stream);
+    Py_DECREF(r);
+    return checked(c, after);
 }
 
 /* ---- warm ---- */
@@ -460,7 +519,8 @@ call_request(hpy_client *c, PyObject *method, PyObject *const *a)
 /* ---- verbs ---- */
 
 static PyObject *
-dispatch(hpy_client *c, hpy_verb verb, PyObject *method, PyObject **a)
+dispatch(hpy_client *c, hpy_verb verb, PyObject *method, PyObject **a,
+         bool named)
 {
     bool stream;
     if (verb != HPY_VERB_REQUEST) {
@@ -470,9 +530,11 @@ dispatch(hpy_client *c, hpy_verb verb, PyObject *method, PyObject **a)
         if (other != 0)
             return other < 0 ? NULL : call_request(c, method, a);
     }
-    if (hpy_arg_bool(a[HPY_ARG_STREAM], "stream", c->stream, &stream) < 0)
+    int asked = named ? hpy_policy_asked(c->st, a) : 0;
+    if (asked < 0 ||
+        hpy_arg_bool(a[HPY_ARG_STREAM], "stream", c->stream, &stream) < 0)
         return NULL;
-    return send_request(c, method, a, stream);
+    return send_request(c, method, a, stream, asked > 0);
 }
 
 PyObject *
@@ -480,15 +542,16 @@ hpy_client_verb(hpy_client *c, hpy_verb verb, PyObject *const *args,
                 Py_ssize_t nargs, PyObject *kwnames)
 {
     PyObject *a[HPY_ARG_COUNT] = {NULL};
+    bool named = kwnames != NULL;
     if (hpy_client_check(c) < 0 ||
         hpy_args_parse(c->st, &signatures[verb], args, nargs, kwnames, a) < 0)
         return NULL;
     if (verb < HPY_VERB_REQUEST)
-        return dispatch(c, verb, c->st->verbs[verb], a);
+        return dispatch(c, verb, c->st->verbs[verb], a, named);
     PyObject *method = method_of(c->st, a[HPY_ARG_METHOD]);
     if (method == NULL)
         return NULL;
-    PyObject *r = dispatch(c, verb, method, a);
+    PyObject *r = dispatch(c, verb, method, a, named);
     Py_DECREF(method);
     return r;
 }

@@ -69,15 +69,55 @@ set_trace(hpy_state *st, hpy_defaults *d, PyObject *trace, PyObject *log)
     return PyErr_Occurred() ? -1 : 0;
 }
 
+/* ---- policy ---- */
+
+/* Settings that matter only once an answer is there. */
+static bool
+is_for_answers(PyObject *name)
+{
+    return PyUnicode_CompareWithASCIIString(name, "follow_redirects") == 0 ||
+           PyUnicode_CompareWithASCIIString(name, "max_redirects") == 0 ||
+           PyUnicode_CompareWithASCIIString(name, "check_redirect") == 0;
+}
+
+/* A setting that is off is not in the dict. */
+static unsigned
+policy_flags(PyObject *policy)
+{
+    unsigned flags = HPY_POLICY_FOLLOW;
+    PyObject *name, *value;
+    Py_ssize_t at = 0;
+    while (policy != NULL && PyDict_Next(policy, &at, &name, &value)) {
+        if (!is_for_answers(name))
+            flags |= HPY_POLICY_BEFORE;
+        else if (value == Py_False)
+            flags &= ~(unsigned)HPY_POLICY_FOLLOW;
+        else if (value == Py_True)
+            flags |= HPY_POLICY_FOLLOW_HEAD;
+    }
+    return flags;
+}
+
+static int
+set_policy(hpy_defaults *d, PyObject *policy)
+{
+    if (hpy_given(policy) && !PyDict_CheckExact(policy)) {
+        PyErr_SetString(PyExc_TypeError, "policy settings must be a dict");
+        return -1;
+    }
+    d->policy = hpy_given(policy) ? Py_NewRef(policy) : NULL;
+    d->policy_flags = policy_flags(d->policy);
+    return 0;
+}
+
 static atomic_uint_fast64_t last_id;
 
 hpy_defaults *
-hpy_defaults_new(hpy_state *st, PyObject *headers, PyObject *params,
-                 PyObject *timeout, PyObject *trace, PyObject *log)
+hpy_defaults_new(hpy_state *st, const hpy_default_values *v)
 {
-    if (check_headers(headers) < 0)
+    if (check_headers(v->headers) < 0)
         return NULL;
-    size_t n = (size_t)PyTuple_GET_SIZE(headers);
+    size_t n = (size_t)PyTuple_GET_SIZE(v->headers);
     hpy_defaults *d = PyMem_Calloc(1, sizeof *d + n * sizeof d->fields[0]);
     if (d == NULL) {
         PyErr_NoMemory();
@@ -85,11 +125,13 @@ hpy_defaults_new(hpy_state *st, PyObject *headers, PyObject *params,
     }
     atomic_init(&d->refs, 1);
     d->id = atomic_fetch_add(&last_id, 1) + 1;
-    d->headers = Py_NewRef(headers);
-    d->params = hpy_given(params) ? Py_NewRef(params) : NULL;
+    d->headers = Py_NewRef(v->headers);
+    d->params = hpy_given(v->params) ? Py_NewRef(v->params) : NULL;
     d->n_fields = n;
     point_fields(d);
-    if (set_timeout(st, d, timeout) < 0 || set_trace(st, d, trace, log) < 0) {
+    if (set_timeout(st, d, v->timeout) < 0 ||
+        set_trace(st, d, v->trace, v->log) < 0 ||
+        set_policy(d, v->policy) < 0) {
         hpy_defaults_unref(d);
         return NULL;
     }
@@ -114,6 +156,7 @@ hpy_defaults_unref(hpy_defaults *d)
     Py_XDECREF(d->trace);
     Py_XDECREF(d->log);
     Py_XDECREF(d->listeners);
+    Py_XDECREF(d->policy);
     PyMem_Free(d);
 }
 
@@ -129,6 +172,7 @@ hpy_defaults_traverse(hpy_defaults *d, visitproc visit, void *arg)
     Py_VISIT(d->trace);
     Py_VISIT(d->log);
     Py_VISIT(d->listeners);
+    Py_VISIT(d->policy);
     return 0;
 }
 

@@ -1,10 +1,24 @@
 /* defaults: one frozen snapshot of what may be changed on a client (headers,
- * params, timeout, trace). A change makes a new one; a request keeps the one it
- * started with. Reference-counted; any thread, attached. */
+ * params, timeout, trace, policy). A change makes a new one; a request keeps
+ * the one it started with. Reference-counted; any thread, attached. */
 #ifndef HPY_DEFAULTS_H
 #define HPY_DEFAULTS_H
 
 #include "fields.h"
+
+typedef enum hpy_policy_flag {
+    HPY_POLICY_BEFORE = 1,      /* requests go through hpool.policy.flow */
+    HPY_POLICY_FOLLOW = 2,      /* redirects are followed */
+    HPY_POLICY_FOLLOW_HEAD = 4, /* ... those of a HEAD as well */
+} hpy_policy_flag;
+
+/* What a snapshot is made of; NULL or None: nothing of it. */
+typedef struct hpy_default_values {
+    PyObject *headers; /* as hpy_fields_tuple makes it; never NULL */
+    PyObject *params, *timeout, *trace;
+    PyObject *log;    /* log.h */
+    PyObject *policy; /* dict of policy.settings; nobody changes it */
+} hpy_default_values;
 
 typedef struct hpy_defaults {
     atomic_size_t refs;
@@ -16,6 +30,8 @@ typedef struct hpy_defaults {
     PyObject *trace;           /* as it was given; NULL: none */
     PyObject *log;             /* log.h: a handler of ours; NULL: none */
     PyObject *listeners;       /* a tuple of those made of them; NULL: none */
+    PyObject *policy;          /* dict; NULL: none */
+    unsigned policy_flags;     /* hpy_policy_flag */
     const char *auto_encoding; /* value of the Accept-Encoding nobody chose:
                                   left out with a Range or without decoding */
     bool has_range;
@@ -23,11 +39,8 @@ typedef struct hpy_defaults {
     hp_field fields[];
 } hpy_defaults;
 
-/* `headers` as hpy_fields_tuple makes it; the others may be NULL or None. All
- * get a new reference. */
-hpy_defaults *hpy_defaults_new(hpy_state *st, PyObject *headers,
-                               PyObject *params, PyObject *timeout,
-                               PyObject *trace, PyObject *log);
+/* Takes a new reference of each. RAISES. */
+hpy_defaults *hpy_defaults_new(hpy_state *st, const hpy_default_values *v);
 hpy_defaults *hpy_defaults_ref(hpy_defaults *d);
 void hpy_defaults_unref(hpy_defaults *d); /* NULL is fine */
 int hpy_defaults_traverse(hpy_defaults *d, visitproc visit, void *arg);

@@ -6,7 +6,7 @@
 #include "gil.h"
 #include "instrument.h"
 #include "leaks.h"
-#include "response.h"
+#include "policy.h"
 
 static hpy_state *
 state_of(PyObject *module)
@@ -16,7 +16,8 @@ state_of(PyObject *module)
 
 /* ---- the shared client ---- */
 
-/* Reads bodies at once: what it returns outlives everything. */
+/* Reads bodies at once: what it returns outlives everything. Keeps no cookies:
+ * they would be one caller's, sent for another. */
 static PyObject *
 make_shared(hpy_state *st, PyObject *kwargs)
 {
@@ -28,6 +29,8 @@ make_shared(hpy_state *st, PyObject *kwargs)
             : PyDict_SetDefault(settings, st->names[HPY_ARG_STREAM], Py_False);
     if (stream != NULL && none != NULL)
         client = PyObject_Call((PyObject *)st->client_type, none, settings);
+    if (client != NULL)
+        ((hpy_client *)client)->forgets_cookies = true;
     Py_XDECREF(settings);
     Py_XDECREF(none);
     return client;
@@ -386,6 +389,25 @@ static PyMethodDef module_methods[] = {
          "Record the line of every request, and append (row, text) of each\n"
          "response that is collected unclosed to the list `sink` instead of\n"
          "warning; None ends it. Returns what was there before.")},
+    {"_send_once", FAST(hpy_send_once),
+     PyDoc_STR(
+         "_send_once(client, method, url, headers, *, content=None, "
+         "timeout=..., verify=None, cert=None, tls=None, cancel=None, "
+         "idempotent=None, retries=None, decompress=None, trace=None, "
+         "request=None, "
+         "started=None)\n--\n\n"
+         "Send one request, without anything of the client's that is not\n"
+         "about connections; the Response with its head there and its body\n"
+         "not read. `request` becomes its request; `started`, a reading of\n"
+         "_clock(), is when the time of timeout's total began.")},
+    {"_merged_headers", hpy_merged_headers, METH_VARARGS,
+     PyDoc_STR("_merged_headers(client, headers=None, decompress=None, /)\n"
+               "--\n\n"
+               "What a call with these headers would send: ((name, value), "
+               "...) in\nbytes.")},
+    {"_asks", hpy_asks, METH_O,
+     PyDoc_STR("_asks(response, /)\n--\n\n"
+               "Whether its head has a Location or a Set-Cookie.")},
     {"_advance", module_advance, METH_O, NULL},
     {"_suspend", module_suspend, METH_O, NULL},
     {"_forks", module_forks, METH_NOARGS, NULL},

@@ -32,10 +32,12 @@ typedef struct hpy_response {
     hpy_body body;
     PyObject *listeners; /* tuple; NULL: it is not traced */
     bool decode;
+    bool exact; /* a hop of policy: call_headers are all there are */
     /* the answer; fixed once the head is there */
     int status, minor;
     hp_ns elapsed;
     bool empty; /* there is no body */
+    bool asks;  /* it has a Location or a Set-Cookie */
     /* of the reader that holds `busy` */
     atomic_bool busy;
     uint64_t taken; /* bytes fetched by stream reads */

@@ -12,7 +12,8 @@ int
 hpy_request_fields(hpy_response *r, hpy_fields *f)
 {
     const hpy_defaults *d = r->defaults;
-    if (hpy_fields_merge(r->st, f, d->fields, d->n_fields, r->call_headers) < 0)
+    size_t n_defaults = r->exact ? 0 : d->n_fields;
+    if (hpy_fields_merge(r->st, f, d->fields, n_defaults, r->call_headers) < 0)
         return -1;
     if (r->content_type != NULL &&
         !hpy_fields_has(f->at, f->n, HP_SPAN_LIT("Content-Type")) &&

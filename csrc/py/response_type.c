@@ -83,6 +83,7 @@ hpy_response_head(hpy_response *r)
     const hp_head *head = hp_exchange_head(r->ex);
     r->status = head->status;
     r->minor = head->minor;
+    r->asks = head->has_location || head->has_set_cookie;
     hp_exchange_timings(r->ex, &t);
     r->elapsed = t.head - t.started;
     r->empty = hp_exchange_left(r->ex) == 0;

@@ -25,9 +25,21 @@
     X(TLS, "tls")                                                              \
     X(CANCEL, "cancel")                                                        \
     X(IDEMPOTENT, "idempotent")                                                \
-    X(RETRIES, "retries")                                                      \
     X(DECOMPRESS, "decompress")                                                \
     X(TRACE, "trace")                                                          \
+    X(AUTH, "auth")                                                            \
+    X(COOKIES, "cookies")                                                      \
+    X(FILES, "files")                                                          \
+    X(HOOKS, "hooks")                                                          \
+    X(EVENT_HOOKS, "event_hooks")                                              \
+    X(RETRIES, "retries")                                                      \
+    X(EXTENSIONS, "extensions")                                                \
+    X(FOLLOW_REDIRECTS, "follow_redirects")                                    \
+    X(ALLOW_REDIRECTS, "allow_redirects")                                      \
+    X(MAX_REDIRECTS, "max_redirects")                                          \
+    X(CHECK_REDIRECT, "check_redirect")                                        \
+    X(REQUEST, "request")                                                      \
+    X(STARTED, "started")                                                      \
     X(CHUNK_SIZE, "chunk_size")                                                \
     X(DECODE_UNICODE, "decode_unicode")                                        \
     X(DELIMITER, "delimiter")                                                  \
@@ -72,11 +84,17 @@ typedef enum hpy_arg {
     X(MAKE_LEAKS, "hpool._leaks", "make_leaks")                                \
     X(TIMINGS, "hpool._records", "Timings")                                    \
     X(CONNECTION_INFO, "hpool._records", "ConnectionInfo")                     \
-    X(REQUEST, "hpool._records", "Request")                                    \
+    X(REQUEST, "hpool.policy.request", "PreparedRequest")                      \
     X(REDUCE, "hpool._response", "reduce")                                     \
     X(STREAM_CONSUMED, "hpool.errors", "StreamConsumed")                       \
     X(LOG_WANTED, "hpool._log", "wanted")                                      \
     X(LISTENER, "hpool._trace", "listener")                                    \
+    X(POLICY_CALL, "hpool.policy.flow", "call")                                \
+    X(POLICY_RESUME, "hpool.policy.flow", "resume")                            \
+    X(POLICY_KEEP_COOKIES, "hpool.policy.flow", "keep_cookies")                \
+    X(POLICY_SETTLE, "hpool.policy.settings", "settle")                        \
+    X(POLICY_GET, "hpool.policy.settings", "get")                              \
+    X(POLICY_CHANGE, "hpool.policy.settings", "change")                        \
     X(INFO, "hpool._trace", "info")                                            \
     X(REQUEST_EXCEPTION, "hpool.errors", "RequestException")                   \
     X(TIMEDELTA, "datetime", "timedelta")                                      \

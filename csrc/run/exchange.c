@@ -93,8 +93,9 @@ init(hp_exchange *ex, hp_transport *t, const hp_request *r)
     ex->max_size = r->max_size;
     ex->max_decoded_size = r->max_decoded_size;
     ex->timings.started = hp_clock_now();
+    ex->total_since = r->since != 0 ? r->since : ex->timings.started;
     ex->total_deadline = hp_ns_min(
-        r->deadline, hp_deadline_after(ex->timings.started, r->timeouts.total));
+        r->deadline, hp_deadline_after(ex->total_since, r->timeouts.total));
     ex->phase_deadline = HP_NEVER;
     ex->conn_facts.attempts = 1;
     ex->want.key = &ex->key;
@@ -349,8 +350,7 @@ hp_ex_signalled(hp_exchange *ex)
     }
     if (ex->total_deadline != HP_NEVER &&
         hp_clock_now() >= ex->total_deadline) {
-        double s =
-            (double)(ex->total_deadline - ex->timings.started) / HP_NS_PER_S;
+        double s = (double)(ex->total_deadline - ex->total_since) / HP_NS_PER_S;
         hp_ex_fail(ex, HP_E_TOTAL_TIMEOUT,
                    "the request did not end within its deadline of %.1f s "
                    "(phase: %s)",

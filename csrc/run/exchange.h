@@ -142,7 +142,7 @@ struct hp_exchange {
     bool announce_connect; /* HP_GO_CONNECTS is yet to be said */
     bool redialed;         /* once after EMFILE */
     hp_timeouts timeouts;
-    hp_ns total_deadline;
+    hp_ns total_since, total_deadline;
     hp_ns phase_deadline; /* QUEUED, LINGER, HEAD, GRACE, awaiting_continue */
     hp_ns silence_since;
     /* The min_rate window is of time spent in reading drives. */

@@ -1,10 +1,8 @@
 """Policy: what a client does around a request, written in Python.
 
-Here will live redirects, cookies, authentication, proxies from the
-environment, retries, multipart bodies and hooks, a file each. Nothing of it
-runs for a plain request: the C client keeps a flags word in its settings
-snapshot and calls in here only when a flag is set (a client with cookies or
-hooks, a call with auth=) or when the head of a response asks for it (a
-Location, a Set-Cookie). Each policy gets the prepared request and a function
-that sends it once, and answers with a response.
+Redirects, cookies, hooks, authentication, retries, multipart bodies, a file
+each. Nothing of it runs for a plain request: the C client (csrc/py/policy.h)
+calls `flow` when its settings or the call's arguments have something to say
+about the request, or when the head of the response asks for it (a redirect, a
+Set-Cookie). flow sends hop by hop with `_core._send_once`.
 """

@@ -13,7 +13,8 @@ import pytest
 
 import hpool
 from hpool import errors, exceptions
-from hpool._records import Request, Timings
+from hpool._records import Timings
+from hpool.policy.request import PreparedRequest
 
 CLASSES = sorted(
     {
@@ -129,11 +130,18 @@ def test_all_is_public_and_sorted():
         _ = hpool.NoSuchError
 
 
+def facts(error):
+    """All it carries; a request as what it says."""
+    request = error.request
+    said = (request.method, request.url, request.headers, request.body)
+    return {**error.__dict__, "request": said}
+
+
 @pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
 def test_every_error_travels_with_all_it_carries(cls):
     before = cls(
         "no luck",
-        request=Request("GET", "http://a.test/", {"A": "b"}, b"body"),
+        request=PreparedRequest("GET", "http://a.test/", {"A": "b"}, b"body"),
         phase="head",
         timings=Timings(started=0.0, sent=1.5),
         attempts=2,
@@ -144,7 +152,7 @@ def test_every_error_travels_with_all_it_carries(cls):
         assert type(after) is cls
         assert str(after) == "no luck"
         assert after.args == ("no luck",)
-        assert after.__dict__ == before.__dict__
+        assert facts(after) == facts(before)
         assert (after.attempts, after.phase) == (2, "head")
         assert after.request.body == b"body"
         assert after.timings.sent == 1.5
@@ -171,7 +179,7 @@ def test_errno_survives():
 class Streaming:
     """A response whose body is still on its way."""
 
-    request = Request("GET", "http://a.test/")
+    request = PreparedRequest("GET", "http://a.test/")
 
     def __reduce_ex__(self, protocol):
         raise TypeError("unread")
@@ -182,7 +190,7 @@ def test_an_unread_response_stays_behind():
     assert before.request is Streaming.request
     after = pickle.loads(pickle.dumps(before))
     assert after.response is None
-    assert after.request == Streaming.request
+    assert after.request.url == Streaming.request.url
     assert before.response is not None
 
 

@@ -1,4 +1,4 @@
-"""Request, Timings, ConnectionInfo, client headers and what may be shown."""
+"""PreparedRequest, Timings, ConnectionInfo, client headers and what may be shown."""
 
 import pickle
 
@@ -9,7 +9,7 @@ from hpool._defaults import ClientHeaders
 from hpool._records import show_seconds
 from hpool._redact import url_for_text
 
-# ---- Request ----------------------------------------------------------------
+# ---- PreparedRequest ----------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -22,19 +22,20 @@ from hpool._redact import url_for_text
     ],
 )
 def test_path_url(url, path):
-    assert hpool.Request("GET", url).path_url == path
+    assert hpool.PreparedRequest("GET", url).path_url == path
 
 
 def test_request():
-    request = hpool.Request("PUT", "http://u:pw@a.test/?k=v", {"A": "b"}, b"x")
+    request = hpool.PreparedRequest("PUT", "http://u:pw@a.test/?k=v", {"A": "b"}, b"x")
     assert (request.method, request.body, request.content) == ("PUT", b"x", b"x")
-    assert repr(request) == "<Request [PUT http://a.test/?k=...]>"
-    assert pickle.loads(pickle.dumps(request)) == request
-    assert hash(pickle.loads(pickle.dumps(request))) == hash(request)
+    assert repr(request) == "<PreparedRequest [PUT http://a.test/?k=...]>"
+    again = pickle.loads(pickle.dumps(request))
+    assert (again.method, again.url, again.body) == ("PUT", request.url, b"x")
+    assert again.headers == {"A": "b"}
 
 
 def test_a_file_stays_behind():
-    request = hpool.Request("PUT", "http://a.test/", {}, iter([b"x"]))
+    request = hpool.PreparedRequest("PUT", "http://a.test/", {}, iter([b"x"]))
     assert pickle.loads(pickle.dumps(request)).body is None
 
 

@@ -16,7 +16,7 @@ class Stub:
     status_code = 200
     reason = "OK"
     url = "http://u:p@a.test/x?token=secret"
-    request = hpool.Request("GET", "http://a.test/x")
+    request = hpool.PreparedRequest("GET", "http://a.test/x")
     timings = hpool.Timings(started=0.0, head=1.0)
     connection = hpool.ConnectionInfo(attempts=2, key="|http|a.test:80")
 

@@ -1,0 +1,307 @@
+#include "policy.h"
+
+#include "errors.h"
+
+/* ---- what a call asks for ---- */
+
+static int
+refuse_two_answers(hpy_state *st, PyObject *const *a)
+{
+    bool follow, allow;
+    PyObject *one = a[HPY_ARG_FOLLOW_REDIRECTS];
+    PyObject *other = a[HPY_ARG_ALLOW_REDIRECTS];
+    if (hpy_arg_bool(one, "follow_redirects", false, &follow) < 0 ||
+        hpy_arg_bool(other, "allow_redirects", false, &allow) < 0)
+        return -1;
+    if (!hpy_given(one) || !hpy_given(other) || follow == allow)
+        return 0;
+    PyErr_SetString(PyExc_TypeError,
+                    "follow_redirects and allow_redirects mean the same and "
+                    "cannot differ");
+    return -1;
+}
+
+int
+hpy_policy_asked(hpy_state *st, PyObject *const *a)
+{
+    if (refuse_two_answers(st, a) < 0)
+        return -1;
+    for (int i = HPY_ARG_AUTH; i <= HPY_ARG_EXTENSIONS; i++) {
+        if (hpy_given(a[i]))
+            return 1;
+    }
+    return 0;
+}
+
+bool
+hpy_policy_has_user(PyObject *url)
+{
+    Py_ssize_t n;
+    if (!PyUnicode_Check(url))
+        return false;
+    const char *p = PyUnicode_AsUTF8AndSize(url, &n);
+    if (p == NULL)
+        PyErr_Clear(); /* it is judged with the URL */
+    return p != NULL && memchr(p, '@', (size_t)n) != NULL;
+}
+
+/* HEAD is not followed unless somebody says so. */
+static bool
+follows(const hpy_response *r, PyObject *const *a)
+{
+    PyObject *given = a[HPY_ARG_FOLLOW_REDIRECTS];
+    if (!hpy_given(given))
+        given = a[HPY_ARG_ALLOW_REDIRECTS];
+    if (hpy_given(given))
+        return given == Py_True;
+    bool head = PyUnicode_CompareWithASCIIString(r->method, "HEAD") == 0;
+    return r->defaults->policy_flags &
+           (head ? HPY_POLICY_FOLLOW_HEAD : HPY_POLICY_FOLLOW);
+}
+
+static bool
+is_redirect(const hp_head *head)
+{
+    switch (head->status) {
+    case 301:
+    case 302:
+    case 303:
+    case 307:
+    case 308:
+        return head->has_location;
+    default:
+        return false;
+    }
+}
+
+/* ---- arguments for flow ---- */
+
+static int
+put(PyObject *dict, const char *name, PyObject *taken)
+{
+    int rc = taken == NULL ? -1 : PyDict_SetItemString(dict, name, taken);
+    Py_XDECREF(taken);
+    return rc;
+}
+
+/* What is not in the URL and the headers already. */
+static bool
+travels(int arg)
+{
+    return arg != HPY_ARG_URL && arg != HPY_ARG_METHOD &&
+           arg != HPY_ARG_PARAMS && arg != HPY_ARG_HEADERS &&
+           arg != HPY_ARG_FOLLOW_REDIRECTS && arg != HPY_ARG_ALLOW_REDIRECTS;
+}
+
+static PyObject *
+arguments(hpy_response *r, PyObject *const *a, bool stream, hp_ns started)
+{
+    hpy_state *st = r->st;
+    PyObject *d = PyDict_New();
+    for (int i = 0; d != NULL && i < HPY_ARG_COUNT; i++) {
+        if (a[i] != NULL && travels(i) &&
+            PyDict_SetItem(d, st->names[i], a[i]) < 0)
+            Py_CLEAR(d);
+    }
+    if (d != NULL &&
+        (put(d, "stream", PyBool_FromLong(stream)) < 0 ||
+         put(d, "follow", PyBool_FromLong(follows(r, a))) < 0 ||
+         put(d, "keep", PyBool_FromLong(!r->client->forgets_cookies)) < 0 ||
+         put(d, "started", PyLong_FromLongLong(started)) < 0))
+        Py_CLEAR(d);
+    return d;
+}
+
+static PyObject *
+settings(hpy_response *r)
+{
+    return r->defaults->policy == NULL ? PyDict_New()
+                                       : Py_NewRef(r->defaults->policy);
+}
+
+/* All headers of a request, the client's with them: a tuple of pairs. */
+static PyObject *
+all_headers(hpy_response *r)
+{
+    hpy_fields f;
+    PyObject *v = NULL;
+    hpy_fields_init(&f);
+    if (hpy_request_fields(r, &f) == 0)
+        v = hpy_fields_tuple(f.at, f.n);
+    hpy_fields_clear(&f);
+    return v;
+}
+
+static int
+take_headers(hpy_response *r, PyObject *headers)
+{
+    if (!hpy_given(headers))
+        return 0;
+    r->call_headers = hpy_header_pairs(r->st, headers);
+    return r->call_headers == NULL ? -1 : 0;
+}
+
+/* ---- before ---- */
+
+static PyObject *
+call_flow(hpy_response *r, PyObject *const *a, bool stream)
+{
+    PyObject *headers = NULL, *given = NULL, *own = NULL, *v = NULL;
+    if (hpy_client_url(r, a) < 0 || take_headers(r, a[HPY_ARG_HEADERS]) < 0 ||
+        hpy_arg_bool(a[HPY_ARG_DECOMPRESS], "decompress", r->client->decompress,
+                     &r->decode) < 0)
+        return NULL;
+    headers = all_headers(r);
+    if (headers != NULL)
+        given = arguments(r, a, stream, hp_clock_now());
+    if (given != NULL)
+        own = settings(r);
+    if (own != NULL)
+        v = hpy_helper_call(r->st, HPY_HELPER_POLICY_CALL, 6,
+                            (PyObject *)r->client, r->method, r->url, headers,
+                            given, own);
+    Py_XDECREF(headers);
+    Py_XDECREF(given);
+    Py_XDECREF(own);
+    return v;
+}
+
+PyObject *
+hpy_policy_call(hpy_response *r, PyObject *const *a, bool stream)
+{
+    PyObject *v = call_flow(r, a, stream);
+    if (v == NULL)
+        hpy_raise_with_request(r->st, r);
+    return v;
+}
+
+/* ---- after ---- */
+
+int
+hpy_policy_look(hpy_response *r, PyObject *const *a)
+{
+    const hp_head *head = hp_exchange_head(r->ex);
+    if (is_redirect(head) && follows(r, a))
+        return 1;
+    if (!head->has_set_cookie || r->client->forgets_cookies)
+        return 0;
+    PyObject *v = hpy_helper_call(r->st, HPY_HELPER_POLICY_KEEP_COOKIES, 2,
+                                  (PyObject *)r->client, (PyObject *)r);
+    Py_XDECREF(v);
+    return v == NULL ? hpy_response_interrupted(r) : 0;
+}
+
+static hp_ns
+started(hpy_response *r)
+{
+    hp_timings t;
+    hp_exchange_timings(r->ex, &t);
+    return t.started;
+}
+
+PyObject *
+hpy_policy_resume(hpy_response *r, PyObject *const *a, bool stream)
+{
+    PyObject *given = arguments(r, a, stream, started(r)), *own = NULL;
+    PyObject *v = NULL;
+    PyObject *source = r->body.source == NULL ? Py_None : r->body.source;
+    if (given != NULL)
+        own = settings(r);
+    if (own != NULL)
+        v = hpy_helper_call(r->st, HPY_HELPER_POLICY_RESUME, 5,
+                            (PyObject *)r->client, (PyObject *)r, source, given,
+                            own);
+    Py_XDECREF(given);
+    Py_XDECREF(own);
+    return v;
+}
+
+/* ---- what flow uses ---- */
+
+static hpy_client *
+client_argument(hpy_state *st, PyObject *v)
+{
+    if (PyObject_TypeCheck(v, st->client_type))
+        return hpy_client_check((hpy_client *)v) < 0 ? NULL : (hpy_client *)v;
+    PyErr_Format(PyExc_TypeError, "client must be an hpool.Client, not %s",
+                 Py_TYPE(v)->tp_name);
+    return NULL;
+}
+
+static hpy_response *
+hop(hpy_client *c, PyObject *const *a)
+{
+    if (!PyUnicode_Check(a[HPY_ARG_METHOD])) {
+        PyErr_Format(PyExc_TypeError, "method must be a str, not %s",
+                     Py_TYPE(a[HPY_ARG_METHOD])->tp_name);
+        return NULL;
+    }
+    hpy_response *r = hpy_response_new(c, a[HPY_ARG_METHOD]);
+    if (r == NULL)
+        return NULL;
+    r->exact = true;
+    if (hpy_given(a[HPY_ARG_REQUEST]))
+        r->request = Py_NewRef(a[HPY_ARG_REQUEST]);
+    return r;
+}
+
+PyObject *
+hpy_send_once(PyObject *module, PyObject *const *args, Py_ssize_t nargs,
+              PyObject *kwnames)
+{
+    static const hpy_signature sig = {
+        "_send_once",
+        3,
+        3,
+        {HPY_ARG_METHOD, HPY_ARG_URL, HPY_ARG_HEADERS},
+        HPY_BIT(METHOD) | HPY_BIT(URL) | HPY_BIT(HEADERS) | HPY_BIT(CONTENT) |
+            HPY_BIT(TIMEOUT) | HPY_BIT(VERIFY) | HPY_BIT(CERT) | HPY_BIT(TLS) |
+            HPY_BIT(CANCEL) | HPY_BIT(IDEMPOTENT) | HPY_BIT(DECOMPRESS) |
+            HPY_BIT(TRACE) | HPY_BIT(RETRIES) | HPY_BIT(REQUEST) |
+            HPY_BIT(STARTED)};
+    hpy_state *st = PyModule_GetState(module);
+    PyObject *a[HPY_ARG_COUNT] = {NULL};
+    if (nargs < 1) {
+        PyErr_SetString(PyExc_TypeError,
+                        "_send_once() missing required argument: 'client'");
+        return NULL;
+    }
+    hpy_client *c = client_argument(st, args[0]);
+    if (c == NULL ||
+        hpy_args_parse(st, &sig, args + 1, nargs - 1, kwnames, a) < 0)
+        return NULL;
+    hpy_response *r = hop(c, a);
+    return r == NULL ? NULL : hpy_client_send(r, a);
+}
+
+PyObject *
+hpy_merged_headers(PyObject *module, PyObject *args)
+{
+    hpy_state *st = PyModule_GetState(module);
+    PyObject *client, *headers = Py_None, *decompress = Py_None, *v = NULL;
+    if (!PyArg_ParseTuple(args, "O|OO:_merged_headers", &client, &headers,
+                          &decompress))
+        return NULL;
+    hpy_client *c = client_argument(st, client);
+    hpy_response *r =
+        c == NULL ? NULL : hpy_response_new(c, st->verbs[HPY_VERB_GET]);
+    if (r == NULL)
+        return NULL;
+    if (take_headers(r, headers) == 0 &&
+        hpy_arg_bool(decompress, "decompress", c->decompress, &r->decode) == 0)
+        v = all_headers(r);
+    Py_DECREF(r);
+    return v;
+}
+
+PyObject *
+hpy_asks(PyObject *module, PyObject *response)
+{
+    hpy_state *st = PyModule_GetState(module);
+    if (!Py_IS_TYPE(response, st->response_type)) {
+        PyErr_Format(PyExc_TypeError, "not a Response but %s",
+                     Py_TYPE(response)->tp_name);
+        return NULL;
+    }
+    return PyBool_FromLong(((hpy_response *)response)->asks);
+}

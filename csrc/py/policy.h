@@ -1,0 +1,45 @@
+/* policy: where a call leaves for hpool.policy.flow, and how it comes back.
+ *
+ * A plain call never does. One leaves before anything is sent when the call or
+ * the client's snapshot has something to say about it (auth, cookies, hooks,
+ * files, retries, credentials in the URL), and after its head has arrived when
+ * that is a redirect to follow; a Set-Cookie is handed over on the way. flow
+ * then sends hop by hop through _send_once, which merges nothing: what was
+ * taken off a request cannot come back from the client's defaults. */
+#ifndef HPY_POLICY_H
+#define HPY_POLICY_H
+
+#include "response.h"
+
+/* Whether arguments of the call send it to flow. -1: follow_redirects or
+ * allow_redirects is not a bool, or they differ. RAISES. */
+int hpy_policy_asked(hpy_state *st, PyObject *const *a);
+
+/* Whether the URL may have credentials in it. What is no URL has none. */
+bool hpy_policy_has_user(PyObject *url);
+
+/* Whether a plain call has to leave before it is sent. */
+static inline bool
+hpy_policy_before(const hpy_response *r, PyObject *url)
+{
+    return (r->defaults->policy_flags & HPY_POLICY_BEFORE) ||
+           hpy_policy_has_user(url);
+}
+
+/* Sends the call by way of flow; `r` has nothing but its snapshot. The
+ * response, or NULL. RAISES. */
+PyObject *hpy_policy_call(hpy_response *r, PyObject *const *a, bool stream);
+
+/* The head of `r` has arrived: hands its cookies over if they are kept. 1 if it
+ * is a redirect that is to be followed (hpy_policy_resume), else 0. RAISES. */
+int hpy_policy_look(hpy_response *r, PyObject *const *a);
+/* Follows it; the response at the end, or NULL. RAISES. */
+PyObject *hpy_policy_resume(hpy_response *r, PyObject *const *a, bool stream);
+
+/* What flow uses of the module: see _core.pyi. */
+PyObject *hpy_send_once(PyObject *module, PyObject *const *args,
+                        Py_ssize_t nargs, PyObject *kwnames);
+PyObject *hpy_merged_headers(PyObject *module, PyObject *args);
+PyObject *hpy_asks(PyObject *module, PyObject *response);
+
+#endif

@@ -1,0 +1,272 @@
+"""The way of a call that is more than one plain request: the loop.
+
+Per hop: the cookies for its URL, then auth, which may take several rounds, each
+of them perhaps several attempts; around each answer the hooks; then the
+redirect, if it is one. The time of `timeout`'s total and of `deadline()` is one
+for all of them. Bodies on the way are read when they are small, so that their
+connections are used again, and closed otherwise; only the last one is the
+caller's.
+"""
+
+from __future__ import annotations
+
+import time
+from base64 import b64encode
+from urllib.parse import unquote_to_bytes, urlsplit
+
+from .. import _core
+from .._redact import url_for_text
+from ..errors import RequestException, TooManyRedirects
+from . import redirects
+from .hooks import Hooks
+from .request import PreparedRequest
+from .settings import MAX_REDIRECTS, count, function, owner
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from .._core import Client
+    from .._prepare import Source
+
+# What check_redirect returns to get the redirect itself; as good as False.
+USE_LAST_RESPONSE = "use last response"
+
+# The arguments of a call that each request of it is sent with.
+_SENT = (
+    "timeout",
+    "verify",
+    "cert",
+    "tls",
+    "cancel",
+    "idempotent",
+    "retries",
+    "decompress",
+    "trace",
+    "started",
+)
+
+_DRAIN = 65536  # bytes of a body nobody wants that are read all the same
+
+
+def call(
+    client: Client,
+    method: str,
+    url: str,
+    headers: Any,
+    arguments: dict[str, Any],
+    settings: dict[str, Any],
+) -> Any:
+    """A call that is more than a plain request from its beginning: the
+    response at its end.
+
+    url and headers are complete (base_url, params and the client's headers in
+    them). arguments: those of the call by name, and "stream", "follow"
+    (redirects), "keep" (cookies, on the client), "started" (on _core._clock()).
+    settings: the client's, see policy.settings; they are not to be changed.
+    """
+    request = PreparedRequest(
+        method, url, headers, extensions=arguments.get("extensions")
+    )
+    request._encode(arguments)
+    return Flow(client, arguments, settings).run(request)
+
+
+def resume(
+    client: Client,
+    response: Any,
+    source: Source | None,
+    arguments: dict[str, Any],
+    settings: dict[str, Any],
+) -> Any:
+    """A call whose plain request was answered by a redirect. `source` is what
+    its body was read through, if it was a file or an iterator."""
+    sent = response.request
+    request = PreparedRequest(sent.method, sent.url, sent.headers, sent.body)
+    request._source, request._source_of = source, sent.body
+    return Flow(client, arguments, settings).run(request, response)
+
+
+def keep_cookies(client: Client, response: Any) -> None:
+    """Cookies are not kept yet."""
+
+
+class Flow:
+    """One call: what holds for all its hops, and what has happened so far."""
+
+    def __init__(
+        self,
+        client: Client,
+        arguments: dict[str, Any],
+        settings: dict[str, Any],
+    ) -> None:
+        self.client = client
+        self.history: list[Any] = []
+        self._redirects = 0
+        self._stream = arguments["stream"]
+        self._follow = arguments["follow"]
+        self._sent = {n: arguments[n] for n in _SENT if n in arguments}
+        self._hooks = Hooks(settings, arguments)
+        self._auth = _one_of("auth", arguments, settings)
+        self._retries = None
+        if arguments.get("cookies") is not None:
+            owner("cookies")
+        most = arguments.get("max_redirects")
+        self._max_redirects = (
+            settings.get("max_redirects", MAX_REDIRECTS)
+            if most is None
+            else count("max_redirects", most)
+        )
+        check = arguments.get("check_redirect")
+        if check is not None:
+            function("check_redirect", check)
+        self._check = check or settings.get("check_redirect")
+        self._own_referer = False
+
+    def run(self, request: PreparedRequest, response: Any = None) -> Any:
+        """Sends `request`, or goes on from `response` to it, to the end."""
+        self._own_referer = "Referer" in request.headers
+        while True:
+            if response is None:
+                response = self._hop(request)
+            try:
+                next_request = self._next(request, response)
+            except BaseException:
+                response.close()
+                raise
+            if next_request is None:
+                break
+            self._passed(response)
+            if not redirects.is_same_origin(request.url, next_request.url):
+                self._auth = None
+            request, response = next_request, None
+            request._rewind()
+        response.history[:] = self.history
+        if not self._stream:
+            response.content
+        return response
+
+    # -- one hop
+
+    def _hop(self, request: PreparedRequest) -> Any:
+        _authorize_by_url(request)
+        if self._auth is None:
+            return self._round(request)
+        rounds = self._auth.flow(request)
+        try:
+            asked = next(rounds)
+            while True:
+                response = self._round(asked)
+                try:
+                    asked = rounds.send(response)
+                except StopIteration:
+                    return response
+                except BaseException:
+                    response.close()
+                    raise
+                self._passed(response)
+                asked._rewind()
+        finally:
+            rounds.close()
+
+    def _round(self, request: PreparedRequest) -> Any:
+        self._hooks.before(request)
+        response = self._attempts(request)
+        try:
+            return self._hooks.after(request, response)
+        except BaseException:
+            response.close()
+            raise
+
+    def _attempts(self, request: PreparedRequest) -> Any:
+        if self._retries is None:
+            return self._send(request)
+        attempt = 0
+        while True:
+            attempt += 1
+            response = error = None
+            try:
+                response = self._send(request)
+            except RequestException as exc:
+                error = exc
+            wait = self._retries.decide(attempt, request, response, error)
+            if wait is None:
+                if error is not None:
+                    raise error
+                return response
+            if response is not None:
+                self._passed(response)
+            time.sleep(wait)
+            request._rewind()
+
+    def _send(self, request: PreparedRequest) -> Any:
+        return _core._send_once(
+            self.client,
+            request.method,
+            request.url,
+            request.headers.raw,
+            content=request._content(),
+            request=request,
+            **self._sent,
+        )
+
+    # -- from one to the next
+
+    def _next(
+        self, request: PreparedRequest, response: Any
+    ) -> PreparedRequest | None:
+        if not self._follow or not response.is_redirect:
+            return None
+        next_request = redirects.following(request, response, self._own_referer)
+        if next_request is None:
+            return None
+        if self._redirects >= self._max_redirects:
+            raise TooManyRedirects(
+                f"stopped after {self._max_redirects} redirects; the next "
+                f"leads to {url_for_text(next_request.url)}",
+                request=next_request,
+                response=response,
+            )
+        if self._check is not None:
+            verdict = self._check(next_request, [*self.history, response])
+            if verdict is False or verdict is USE_LAST_RESPONSE:
+                return None
+        self._redirects += 1
+        return next_request
+
+    def _passed(self, response: Any) -> None:
+        """A response the call does not end with."""
+        drain(response)
+        response.history[:] = self.history
+        self.history.append(response)
+
+
+def _one_of(
+    name: str, arguments: dict[str, Any], settings: dict[str, Any]
+) -> Any:
+    """What the call, else the client, says of `name`, made into an object."""
+    value = arguments.get(name)
+    if value is None:
+        value = settings.get(name)
+    return None if value is None else owner(name).of(value)
+
+
+def _authorize_by_url(request: PreparedRequest) -> None:
+    """Basic credentials out of the URL, unless the request has others."""
+    userinfo, at, _ = urlsplit(request.url).netloc.rpartition("@")
+    if at and "Authorization" not in request.headers:
+        user, _, password = userinfo.partition(":")
+        pair = unquote_to_bytes(user) + b":" + unquote_to_bytes(password)
+        request.headers["Authorization"] = b"Basic " + b64encode(pair)
+
+
+def drain(response: Any) -> None:
+    """Reads a small body, which frees its connection; closes any other. What
+    fails on the way is of no interest: the next request will see for itself."""
+    length = response.headers.get("Content-Length", "")
+    try:
+        if length.isdecimal() and int(length) <= _DRAIN:
+            response.content
+    except RequestException:
+        pass
+    response.close()

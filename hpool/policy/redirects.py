@@ -1,0 +1,145 @@
+"""Where a redirect leads, and what goes there.
+
+301, 302, 303   GET and HEAD stay, QUERY stays but for 303, all else becomes a
+                GET; a body is dropped, with the headers that speak of it
+307, 308        method and body stay; a body that cannot be sent again leaves
+                the redirect as the answer
+
+Authorization, Cookie and the like stay behind when the origin (scheme, host
+and port) changes, and do not come back when a later hop returns: each request
+is made of the one before it.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import quote, urljoin, urlsplit
+
+from .._redact import url_for_text
+from ..errors import InvalidSchema, InvalidURL
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+    from urllib.parse import SplitResult
+
+    from .request import PreparedRequest
+
+STATUSES = frozenset({301, 302, 303, 307, 308})
+
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+_CREDENTIALS = ("Authorization", "WWW-Authenticate", "Cookie", "Cookie2")
+
+# What was meant for a proxy is nothing for the next origin, nor the next proxy.
+_OF_A_PROXY = ("Proxy-Authorization", "Proxy-Authenticate")
+
+
+def following(
+    request: PreparedRequest, response: Any, own_referer: bool = False
+) -> PreparedRequest | None:
+    """The request that `response`, a redirect, asks for; None when there is
+    no Location or the body cannot be sent again. With `own_referer` the Referer
+    is the caller's and stays, unless it would leave https.
+
+    InvalidURL, InvalidSchema for a Location that leads nowhere.
+    """
+    location = _location(response)
+    if not location:
+        return None
+    next_request = request.copy()
+    _change_method(next_request, response.status_code)
+    if not next_request._can_rewind():
+        return None
+    try:
+        next_request.url = resolve(request.url, location)
+    except (InvalidURL, InvalidSchema) as exc:
+        exc.request, exc.response = request, response
+        raise
+    strip = list(_OF_A_PROXY)
+    if not is_same_origin(request.url, next_request.url):
+        strip += _CREDENTIALS
+    if urlsplit(location).netloc:
+        strip.append("Host")
+    for name in strip:
+        next_request.headers.pop(name, None)
+    _set_referer(next_request, request.url, own_referer)
+    return next_request
+
+
+def _location(response: Any) -> str:
+    values: list[str] = response.headers.get_list("Location")
+    return values[0] if values else ""
+
+
+def _change_method(request: PreparedRequest, status: int) -> None:
+    if status in (307, 308):
+        return
+    if request.method == "QUERY" and status != 303:
+        return
+    if request.method != "HEAD":
+        request.method = "GET"
+    request._drop_body()
+
+
+def _set_referer(request: PreparedRequest, before: str, own: bool) -> None:
+    old, new = urlsplit(before), urlsplit(request.url)
+    if old.scheme == "https" and new.scheme == "http":
+        request.headers.pop("Referer", None)
+    elif not own:
+        netloc = old.netloc.rpartition("@")[2]
+        parts = old._replace(netloc=netloc, fragment="")
+        request.headers["Referer"] = _encoded(parts).geturl()
+
+
+# ---- URLs --------------------------------------------------------------------
+
+
+def resolve(url: str, location: str) -> str:
+    """The URL that a Location means when `url` was asked for.
+
+    `location` is as it came, in Latin-1: bytes beyond ASCII count as UTF-8
+    where they are. What the URL has after # holds on unless the Location has
+    its own. InvalidURL, InvalidSchema.
+    """
+    try:
+        location = location.encode("latin-1").decode("utf-8")
+    except UnicodeError:
+        pass  # Latin-1 after all, or text that did not come from a header
+    if any(c < " " or c == "\x7f" for c in location):
+        raise InvalidURL("the Location of a redirect has control characters")
+    try:
+        target = urljoin(url, location)
+        parts = urlsplit(target)
+        port = parts.port
+    except ValueError as exc:
+        raise InvalidURL(f"cannot parse the Location of a redirect: {exc}")
+    if parts.scheme not in _DEFAULT_PORTS:
+        raise InvalidSchema(
+            f"a redirect leads to {parts.scheme}:, which is not supported; "
+            "http and https are"
+        )
+    if not parts.hostname or port == 0:
+        shown = url_for_text(target)
+        raise InvalidURL(f"a redirect leads to {shown}, which has no host")
+    fragment = parts.fragment or urlsplit(url).fragment
+    return _encoded(parts._replace(fragment=fragment)).geturl()
+
+
+def _encoded(parts: SplitResult) -> SplitResult:
+    """Without spaces and bytes beyond ASCII, but for the host."""
+    path, query, fragment = (
+        quote(part, safe="!#$%&'()*+,/:;=?@[]~")
+        for part in (parts.path, parts.query, parts.fragment)
+    )
+    return parts._replace(path=path, query=query, fragment=fragment)
+
+
+def origin(url: str) -> tuple[str, str, int | None]:
+    """(scheme, host, port), to be compared."""
+    parts = urlsplit(url)
+    port = parts.port or _DEFAULT_PORTS.get(parts.scheme)
+    return parts.scheme, parts.hostname or "", port
+
+
+def is_same_origin(a: str, b: str) -> bool:
+    return origin(a) == origin(b)

@@ -1,0 +1,310 @@
+"""Requests as objects: Request, which is being put together, and
+PreparedRequest, which can be sent."""
+
+from __future__ import annotations
+
+from .._headers import MutableHeaders
+from .._prepare import (
+    Source,
+    add_params,
+    body_source,
+    encode_data,
+    encode_json,
+)
+from .._redact import url_for_text
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from typing import Any, TypeAlias
+
+    Hooks: TypeAlias = dict[str, list[Callable[..., Any]]]
+
+
+class PreparedRequest:
+    """A request with all that will be sent, and open to change: hooks, auth
+    and `check_redirect` get it before it goes out.
+
+    method, url  str
+    headers      MutableHeaders: all there are, but for Host and the framing,
+                 which the core adds
+    body         bytes-like, str, a file, an iterable of pieces, or None
+    hooks        {"response": [f, ...]}, called besides the client's
+    extensions   dict: what the call was given
+    """
+
+    method: str
+    url: str
+    headers: MutableHeaders
+    body: Any
+    hooks: Hooks
+    extensions: dict[str, Any]
+
+    def __init__(
+        self,
+        method: str | None = None,
+        url: str | None = None,
+        headers: Mapping[Any, Any] | Iterable[tuple[Any, Any]] | None = None,
+        body: Any = None,
+        hooks: Mapping[str, Any] | None = None,
+        extensions: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.method = "GET" if method is None else method.upper()
+        self.url = "" if url is None else url
+        self.headers = MutableHeaders(headers)
+        self.body = body
+        self.hooks = {"response": []}
+        self.extensions = dict(extensions or {})
+        self._source: Source | None = None
+        self._source_of: Any = None
+        self.prepare_hooks(hooks)
+
+    @property
+    def content(self) -> Any:
+        """httpx's name for `body`."""
+        return self.body
+
+    @property
+    def path_url(self) -> str:
+        """Path and query, as in the request line."""
+        rest = self.url.partition("#")[0].partition("://")[2]
+        at = min((rest.find(c) for c in "/?" if c in rest), default=None)
+        path = "" if at is None else rest[at:]
+        return path if path.startswith("/") else "/" + path
+
+    def copy(self) -> PreparedRequest:
+        """One of its own with the same method, url, headers, hooks, and the
+        same body."""
+        other = PreparedRequest(
+            self.method,
+            self.url,
+            self.headers,
+            self.body,
+            self.hooks,
+            self.extensions,
+        )
+        other._source, other._source_of = self._source, self._source_of
+        return other
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # A file, an iterator or a function does not travel to another process.
+        portable = isinstance(self.body, (bytes, bytearray, str, type(None)))
+        body = self.body if portable else None
+        return PreparedRequest, (self.method, self.url, self.headers.raw, body)
+
+    def __repr__(self) -> str:
+        return f"<PreparedRequest [{self.method} {url_for_text(self.url)}]>"
+
+    # -- in the manner of requests
+
+    def prepare(
+        self,
+        method: str | None = None,
+        url: str | None = None,
+        headers: Mapping[Any, Any] | Iterable[tuple[Any, Any]] | None = None,
+        files: Any = None,
+        data: Any = None,
+        params: Any = None,
+        auth: Any = None,
+        cookies: Any = None,
+        hooks: Mapping[str, Any] | None = None,
+        json: Any = None,
+    ) -> None:
+        """Makes this the request that is described."""
+        self.prepare_method(method)
+        self.prepare_url(url, params)
+        self.prepare_headers(headers)
+        self.prepare_body(data, files, json)
+        self.prepare_hooks(hooks)
+
+    def prepare_method(self, method: str | None) -> None:
+        """"get" is meant as GET."""
+        self.method = "GET" if method is None else method.upper()
+
+    def prepare_url(self, url: str | None, params: Any) -> None:
+        """`url` with `params` added to its query."""
+        self.url = add_params("" if url is None else str(url), params)
+
+    def prepare_headers(
+        self, headers: Mapping[Any, Any] | Iterable[tuple[Any, Any]] | None
+    ) -> None:
+        """These headers and no others."""
+        self.headers = MutableHeaders(headers)
+
+    def prepare_body(
+        self, data: Any, files: Any = None, json: Any = None
+    ) -> None:
+        """The body that a call with these arguments has, and its
+        Content-Type unless there is one."""
+        self._encode({"data": data, "files": files, "json": json})
+
+    def prepare_hooks(self, hooks: Mapping[str, Any] | None) -> None:
+        """Adds these hooks: {"response": f or [f, ...]}."""
+        for event, functions in (hooks or {}).items():
+            for f in [functions] if callable(functions) else functions or ():
+                self.register_hook(event, f)
+
+    def register_hook(self, event: str, hook: Any) -> None:
+        """Adds a function, or several, to be called on `event`."""
+        if event not in self.hooks:
+            raise ValueError(f'hooks are for "response", not {event!r}')
+        self.hooks[event] += [hook] if callable(hook) else list(hook)
+
+    def deregister_hook(self, event: str, hook: Any) -> bool:
+        """Takes it out; False if it was not there."""
+        try:
+            self.hooks[event].remove(hook)
+        except (KeyError, ValueError):
+            return False
+        return True
+
+    # -- the body
+
+    def _encode(self, arguments: Mapping[str, Any]) -> None:
+        """body and Content-Type of the data, content, json and files of a
+        call. TypeError when two are given that exclude each other."""
+        body, content_type = encode_body(arguments)
+        self.body = body
+        if content_type is not None and "Content-Type" not in self.headers:
+            self.headers["Content-Type"] = content_type
+
+    def _content(self) -> Any:
+        """What `_core._send_once` takes: bytes-like or str, or a Source."""
+        if _is_plain(self.body):
+            return self.body
+        if self._source is None or self._source_of is not self.body:
+            self._source = body_source(self.body)
+            self._source_of = self.body
+        return self._source
+
+    def _can_rewind(self) -> bool:
+        """Whether the body can be sent another time."""
+        content = self._content()
+        return content.rewindable if isinstance(content, Source) else True
+
+    def _rewind(self) -> None:
+        """Puts the body back to its start. UnrewindableBodyError."""
+        content = self._content()
+        if isinstance(content, Source):
+            content.rewind()
+
+    def _drop_body(self) -> None:
+        self.body = self._source = self._source_of = None
+        for name in BODY_HEADERS:
+            self.headers.pop(name, None)
+
+
+# What says how the body is to be read, and goes with it.
+BODY_HEADERS = (
+    "Content-Type",
+    "Content-Length",
+    "Content-Encoding",
+    "Content-Language",
+    "Content-Location",
+    "Transfer-Encoding",
+)
+
+
+def encode_body(arguments: Mapping[str, Any]) -> tuple[Any, str | None]:
+    """(body, content type) of a call's data, content, json and files."""
+    data, content = arguments.get("data"), arguments.get("content")
+    json, files = arguments.get("json"), arguments.get("files")
+    if files:
+        for name, value in (("content", content), ("json", json)):
+            if value is not None:
+                raise TypeError(f"files and {name} cannot be given together")
+        from .settings import owner
+
+        encoded: tuple[Any, str | None] = owner("files").encode(data, files)
+        return encoded
+    if data is not None and content is not None:
+        raise TypeError("data and content cannot be given together")
+    if json is not None and content is not None:
+        raise TypeError("json and content cannot be given together")
+    if json is not None and not (data is None or _is_empty_form(data)):
+        raise TypeError("json and data cannot be given together")
+    if json is not None:
+        return encode_json(json), "application/json"
+    if data is not None and not _is_plain(data):
+        return encode_data(data)
+    return content if data is None else data, None
+
+
+def _is_empty_form(data: Any) -> bool:
+    return isinstance(data, (dict, list, tuple)) and not data
+
+
+def _is_plain(body: Any) -> bool:
+    if body is None or isinstance(body, (str, bytes)):
+        return True
+    try:
+        memoryview(body)
+    except TypeError:
+        return False
+    return True
+
+
+class Request:
+    """A request that is being put together, in the manner of requests.
+
+    Takes what a call takes. `prepare()` makes a PreparedRequest of it without
+    any client's defaults, `client.prepare_request()` one with them.
+    """
+
+    def __init__(
+        self,
+        method: str | None = None,
+        url: str | None = None,
+        headers: Mapping[Any, Any] | Iterable[tuple[Any, Any]] | None = None,
+        files: Any = None,
+        data: Any = None,
+        params: Any = None,
+        auth: Any = None,
+        cookies: Any = None,
+        hooks: Mapping[str, Any] | None = None,
+        json: Any = None,
+    ) -> None:
+        self.method = method
+        self.url = url
+        self.headers = headers
+        self.files = files
+        self.data = data
+        self.params = params
+        self.auth = auth
+        self.cookies = cookies
+        self.json = json
+        self.hooks: Hooks = PreparedRequest(hooks=hooks).hooks
+
+    def prepare(self) -> PreparedRequest:
+        """The request that can be sent."""
+        prepared = PreparedRequest()
+        prepared.prepare(
+            method=self.method,
+            url=self.url,
+            headers=self.headers,
+            files=self.files,
+            data=self.data,
+            params=self.params,
+            auth=self.auth,
+            cookies=self.cookies,
+            hooks=self.hooks,
+            json=self.json,
+        )
+        return prepared
+
+    def register_hook(self, event: str, hook: Any) -> None:
+        """Adds a function, or several, to be called on `event`."""
+        if event not in self.hooks:
+            raise ValueError(f'hooks are for "response", not {event!r}')
+        self.hooks[event] += [hook] if callable(hook) else list(hook)
+
+    def deregister_hook(self, event: str, hook: Any) -> bool:
+        """Takes it out; False if it was not there."""
+        try:
+            self.hooks[event].remove(hook)
+        except (KeyError, ValueError):
+            return False
+        return True
+
+    def __repr__(self) -> str:
+        return f"<Request [{self.method}]>"
