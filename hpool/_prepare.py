@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 FORM = "application/x-www-form-urlencoded"
-_PIECE = 262144  # how much of a file is read at a time
+PIECE = 262144  # how much of a file is read at a time
 
 # ---- URLs --------------------------------------------------------------------
 
@@ -235,6 +235,8 @@ def body_source(obj: object) -> Source:
     Pieces are bytes-like, or str which goes out as UTF-8. TypeError naming
     the argument for an object that is neither.
     """
+    if isinstance(obj, Source):
+        return obj
     if hasattr(obj, "read"):
         return _FileSource(obj)
     if isinstance(obj, (list, tuple)):
@@ -264,15 +266,15 @@ class _FileSource(Source):
 
     def __init__(self, file: Any) -> None:
         self._file = file
-        self._start = _position(file)
-        self.length = _file_length(file, self._start)
+        self._start = position(file)
+        self.length = file_length(file, self._start)
         self.rewindable = self._start is not None
         self._left = self.length
 
     def next(self) -> bytes:
         # A file that grows meanwhile ends where it ended at first: the head
         # has announced that length.
-        want = _PIECE if self._left is None else min(_PIECE, self._left)
+        want = PIECE if self._left is None else min(PIECE, self._left)
         if want == 0:
             return b""
         piece = _piece(self._file.read(want), "read()")
@@ -281,6 +283,11 @@ class _FileSource(Source):
         return piece
 
     def rewind(self) -> None:
+        if not self.rewindable:
+            raise UnrewindableBodyError(
+                "the request's body is a file that cannot go back to its start, "
+                "and so not be sent again"
+            )
         try:
             self._file.seek(self._start)
         except (OSError, ValueError) as exc:
@@ -323,7 +330,7 @@ class _IteratorSource(Source):
         return b""
 
 
-def _position(file: Any) -> Any:
+def position(file: Any) -> Any:
     """Where the file stands, if it can go back there; else None."""
     try:
         if hasattr(file, "seekable") and not file.seekable():
@@ -335,7 +342,7 @@ def _position(file: Any) -> Any:
     return at
 
 
-def _file_length(file: Any, start: Any) -> int | None:
+def file_length(file: Any, start: Any) -> int | None:
     """Bytes from `start` to the end, if that can be known beforehand."""
     if isinstance(file, io.TextIOBase):
         return None  # characters are not bytes
@@ -343,7 +350,7 @@ def _file_length(file: Any, start: Any) -> int | None:
         size = _seek_size(file, start)
         # Files of /proc say 0 and then deliver.
         return size if size else _empty_or_unknown(file, start)
-    return _len_or_none(file)
+    return _announced(file)
 
 
 def _seek_size(file: Any, start: int) -> int | None:
@@ -353,7 +360,7 @@ def _seek_size(file: Any, start: int) -> int | None:
             end = file.tell()
         file.seek(start)
     except (OSError, ValueError, TypeError):
-        return _len_or_none(file)
+        return _announced(file)
     return max(0, int(end) - start)
 
 
@@ -361,6 +368,14 @@ def _empty_or_unknown(file: Any, start: int) -> int | None:
     more = file.read(1)
     file.seek(start)
     return None if more else 0
+
+
+def _announced(file: Any) -> int | None:
+    """What a file that cannot go back says of its length: `len`, or len()."""
+    length = _len_or_none(file)
+    if length is None and hasattr(file, "__len__"):
+        length = len(file)
+    return length
 
 
 def _len_or_none(obj: Any) -> int | None:

@@ -355,4 +355,4 @@ def test_a_buffer_of_wide_items_is_its_bytes():
 
 def test_files_are_read_in_large_pieces():
     source = body_source(io.BytesIO(bytes(1_000_000)))
-    assert len(source.next()) == _prepare._PIECE
+    assert len(source.next()) == _prepare.PIECE
