@@ -44,6 +44,17 @@ _DataIn: TypeAlias = (
     Buffer | str | Mapping[Any, Any] | Iterable[Any] | _SupportsRead
 )
 _ContentIn: TypeAlias = Buffer | str | Iterable[Buffer | str] | _SupportsRead
+_FileContent: TypeAlias = Buffer | str | _SupportsRead | Iterable[Buffer | str]
+_FileName: TypeAlias = _Text | None
+_FileIn: TypeAlias = (
+    _FileContent
+    | tuple[_FileName, _FileContent]
+    | tuple[_FileName, _FileContent, str | None]
+    | tuple[_FileName, _FileContent, str | None, _HeadersIn | None]
+)
+_FilesIn: TypeAlias = (
+    Mapping[str, _FileIn | list[_FileIn]] | Iterable[tuple[str, _FileIn]]
+)
 # A number, (connect, read), (connect, read, write, pool), a Timeout of ours
 # or of another library, None. Left out: the client's.
 _TimeoutIn: TypeAlias = Any
@@ -124,7 +135,7 @@ class Client:
         trace: _TraceIn | None = None,
         auth: Any = None,
         cookies: _CookiesIn | None = None,
-        files: Any = None,
+        files: _FilesIn | None = None,
         hooks: _HooksIn | None = None,
         event_hooks: _HooksIn | None = None,
         extensions: Mapping[str, Any] | None = None,
@@ -154,7 +165,7 @@ class Client:
         trace: _TraceIn | None = None,
         auth: Any = None,
         cookies: _CookiesIn | None = None,
-        files: Any = None,
+        files: _FilesIn | None = None,
         hooks: _HooksIn | None = None,
         event_hooks: _HooksIn | None = None,
         extensions: Mapping[str, Any] | None = None,
@@ -184,7 +195,7 @@ class Client:
         trace: _TraceIn | None = None,
         auth: Any = None,
         cookies: _CookiesIn | None = None,
-        files: Any = None,
+        files: _FilesIn | None = None,
         hooks: _HooksIn | None = None,
         event_hooks: _HooksIn | None = None,
         extensions: Mapping[str, Any] | None = None,
@@ -214,7 +225,7 @@ class Client:
         trace: _TraceIn | None = None,
         auth: Any = None,
         cookies: _CookiesIn | None = None,
-        files: Any = None,
+        files: _FilesIn | None = None,
         hooks: _HooksIn | None = None,
         event_hooks: _HooksIn | None = None,
         extensions: Mapping[str, Any] | None = None,
@@ -244,7 +255,7 @@ class Client:
         trace: _TraceIn | None = None,
         auth: Any = None,
         cookies: _CookiesIn | None = None,
-        files: Any = None,
+        files: _FilesIn | None = None,
         hooks: _HooksIn | None = None,
         event_hooks: _HooksIn | None = None,
         extensions: Mapping[str, Any] | None = None,
@@ -274,7 +285,7 @@ class Client:
         trace: _TraceIn | None = None,
         auth: Any = None,
         cookies: _CookiesIn | None = None,
-        files: Any = None,
+        files: _FilesIn | None = None,
         hooks: _HooksIn | None = None,
         event_hooks: _HooksIn | None = None,
         extensions: Mapping[str, Any] | None = None,
@@ -304,7 +315,7 @@ class Client:
         trace: _TraceIn | None = None,
         auth: Any = None,
         cookies: _CookiesIn | None = None,
-        files: Any = None,
+        files: _FilesIn | None = None,
         hooks: _HooksIn | None = None,
         event_hooks: _HooksIn | None = None,
         extensions: Mapping[str, Any] | None = None,
@@ -335,7 +346,7 @@ class Client:
         trace: _TraceIn | None = None,
         auth: Any = None,
         cookies: _CookiesIn | None = None,
-        files: Any = None,
+        files: _FilesIn | None = None,
         hooks: _HooksIn | None = None,
         event_hooks: _HooksIn | None = None,
         extensions: Mapping[str, Any] | None = None,
@@ -365,7 +376,7 @@ class Client:
         trace: _TraceIn | None = None,
         auth: Any = None,
         cookies: _CookiesIn | None = None,
-        files: Any = None,
+        files: _FilesIn | None = None,
         hooks: _HooksIn | None = None,
         event_hooks: _HooksIn | None = None,
         extensions: Mapping[str, Any] | None = None,
@@ -719,7 +730,7 @@ def get(
     trace: _TraceIn | None = None,
     auth: Any = None,
     cookies: _CookiesIn | None = None,
-    files: Any = None,
+    files: _FilesIn | None = None,
     hooks: _HooksIn | None = None,
     event_hooks: _HooksIn | None = None,
     extensions: Mapping[str, Any] | None = None,
@@ -748,7 +759,7 @@ def options(
     trace: _TraceIn | None = None,
     auth: Any = None,
     cookies: _CookiesIn | None = None,
-    files: Any = None,
+    files: _FilesIn | None = None,
     hooks: _HooksIn | None = None,
     event_hooks: _HooksIn | None = None,
     extensions: Mapping[str, Any] | None = None,
@@ -777,7 +788,7 @@ def head(
     trace: _TraceIn | None = None,
     auth: Any = None,
     cookies: _CookiesIn | None = None,
-    files: Any = None,
+    files: _FilesIn | None = None,
     hooks: _HooksIn | None = None,
     event_hooks: _HooksIn | None = None,
     extensions: Mapping[str, Any] | None = None,
@@ -806,7 +817,7 @@ def post(
     trace: _TraceIn | None = None,
     auth: Any = None,
     cookies: _CookiesIn | None = None,
-    files: Any = None,
+    files: _FilesIn | None = None,
     hooks: _HooksIn | None = None,
     event_hooks: _HooksIn | None = None,
     extensions: Mapping[str, Any] | None = None,
@@ -835,7 +846,7 @@ def put(
     trace: _TraceIn | None = None,
     auth: Any = None,
     cookies: _CookiesIn | None = None,
-    files: Any = None,
+    files: _FilesIn | None = None,
     hooks: _HooksIn | None = None,
     event_hooks: _HooksIn | None = None,
     extensions: Mapping[str, Any] | None = None,
@@ -864,7 +875,7 @@ def patch(
     trace: _TraceIn | None = None,
     auth: Any = None,
     cookies: _CookiesIn | None = None,
-    files: Any = None,
+    files: _FilesIn | None = None,
     hooks: _HooksIn | None = None,
     event_hooks: _HooksIn | None = None,
     extensions: Mapping[str, Any] | None = None,
@@ -893,7 +904,7 @@ def delete(
     trace: _TraceIn | None = None,
     auth: Any = None,
     cookies: _CookiesIn | None = None,
-    files: Any = None,
+    files: _FilesIn | None = None,
     hooks: _HooksIn | None = None,
     event_hooks: _HooksIn | None = None,
     extensions: Mapping[str, Any] | None = None,
@@ -923,7 +934,7 @@ def request(
     trace: _TraceIn | None = None,
     auth: Any = None,
     cookies: _CookiesIn | None = None,
-    files: Any = None,
+    files: _FilesIn | None = None,
     hooks: _HooksIn | None = None,
     event_hooks: _HooksIn | None = None,
     extensions: Mapping[str, Any] | None = None,

@@ -285,8 +285,8 @@ class _FileSource(Source):
     def rewind(self) -> None:
         if not self.rewindable:
             raise UnrewindableBodyError(
-                "the request's body is a file that cannot go back to its start, "
-                "and so not be sent again"
+                "the request's body is a file that cannot go back to its "
+                "start, and so not be sent again"
             )
         try:
             self._file.seek(self._start)

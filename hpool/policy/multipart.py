@@ -25,7 +25,7 @@ _UNKNOWN_TYPE = "application/octet-stream"
 _AT_ONCE = 65536  # what is shorter is not sent in pieces of its own
 
 # RFC 2046, 5.1.1
-_BOUNDARY = re.compile(r"[0-9A-Za-z'()+_,\-./:=? ]{0,69}[0-9A-Za-z'()+_,\-./:=?]")
+_BOUNDARY = re.compile(r"(?!.* $)[0-9A-Za-z'()+_,\-./:=? ]{1,70}")
 _TOKEN = re.compile(r"[0-9A-Za-z!#$%&'*+\-.^_`|~]+")
 _CONTROL = re.compile("[\0-\x08\n-\x1f\x7f]")
 # As browsers do (the HTML standard, 4.10.21.8). A backslash is doubled, which

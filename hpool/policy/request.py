@@ -163,9 +163,10 @@ class PreparedRequest:
     def _encode(self, arguments: Mapping[str, Any]) -> None:
         """body and Content-Type of the data, content, json and files of a
         call. TypeError when two are given that exclude each other."""
-        body, content_type = encode_body(arguments)
+        given = self.headers.get("Content-Type")
+        body, content_type = encode_body(arguments, given)
         self.body = body
-        if content_type is not None and "Content-Type" not in self.headers:
+        if content_type is not None:
             self.headers["Content-Type"] = content_type
 
     def _content(self) -> Any:
@@ -205,29 +206,35 @@ BODY_HEADERS = (
 )
 
 
-def encode_body(arguments: Mapping[str, Any]) -> tuple[Any, str | None]:
-    """(body, content type) of a call's data, content, json and files."""
+def encode_body(
+    arguments: Mapping[str, Any], given: str | None = None
+) -> tuple[Any, str | None]:
+    """(body, Content-Type) of a call's data, content, json and files.
+
+    given: the header that the request has. The second item is None when it
+    is to stay as it is.
+    """
     data, content = arguments.get("data"), arguments.get("content")
     json, files = arguments.get("json"), arguments.get("files")
     if files:
         for name, value in (("content", content), ("json", json)):
             if value is not None:
                 raise TypeError(f"files and {name} cannot be given together")
-        from .settings import owner
+        from .multipart import encode
 
-        encoded: tuple[Any, str | None] = owner("files").encode(data, files)
-        return encoded
+        return encode(data, files, given)
     if data is not None and content is not None:
         raise TypeError("data and content cannot be given together")
     if json is not None and content is not None:
         raise TypeError("json and content cannot be given together")
     if json is not None and not (data is None or _is_empty_form(data)):
         raise TypeError("json and data cannot be given together")
+    body, content_type = (content if data is None else data), None
     if json is not None:
-        return encode_json(json), "application/json"
-    if data is not None and not _is_plain(data):
-        return encode_data(data)
-    return content if data is None else data, None
+        body, content_type = encode_json(json), "application/json"
+    elif data is not None and not _is_plain(data):
+        body, content_type = encode_data(data)
+    return body, content_type if given is None else None
 
 
 def _is_empty_form(data: Any) -> bool:

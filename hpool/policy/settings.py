@@ -25,7 +25,6 @@ MAX_REDIRECTS = 30
 _OWNERS = {
     "auth": ("auth", "of"),
     "cookies": ("cookies", "of"),
-    "files": ("multipart", "encode"),
 }
 
 
