@@ -1,11 +1,15 @@
 """deadline(): the variable that requests look at."""
 
 import contextvars
+import threading
 
 import pytest
 
 import hpool
 from hpool import _core
+
+from tests.server.scripted import expect, respond, send
+from tests.tools import Call
 
 now = _core._deadline_var.get
 
@@ -39,6 +43,29 @@ def test_one_object_within_itself(clock):
     assert now(None) is None
 
 
+def test_one_object_in_two_threads(clock):
+    """Which is left first does not matter."""
+    limit = hpool.deadline(2)
+    entered, left = threading.Event(), threading.Event()
+
+    def first():
+        with limit:
+            entered.set()
+            assert left.wait(10)
+            assert now() == 3 * 10**9
+        assert now(None) is None
+
+    def second():
+        assert entered.wait(10)
+        with limit:
+            left.set()
+            one.result()
+        assert now(None) is None
+
+    one = Call(first)
+    Call(second).result()
+
+
 def test_an_exception_ends_it(clock):
     with pytest.raises(LookupError), hpool.deadline(2):
         raise LookupError
@@ -49,6 +76,13 @@ def test_a_copied_context_inherits_it(clock):
     with hpool.deadline(2):
         inside = contextvars.copy_context()
     assert inside.run(now) == 3 * 10**9
+
+
+@pytest.mark.parametrize("seconds", [1e10, 1e300])
+def test_longer_than_a_clock_goes(server, new_client, seconds):
+    with hpool.deadline(seconds), hpool.deadline(seconds):
+        s = server([expect(), send(respond(b"ok"))])
+        assert new_client().get(s.url).read() == b"ok"
 
 
 @pytest.mark.parametrize("seconds", [0, -1, float("nan"), float("inf")])
