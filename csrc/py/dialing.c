@@ -191,6 +191,31 @@ check_plain(PyObject *sock)
     return -1;
 }
 
+static int
+no_socket(PyObject *given)
+{
+    PyErr_Format(PyExc_TypeError,
+                 "dial must return a connected socket.socket, not %s",
+                 Py_TYPE(given)->tp_name);
+    return -1;
+}
+
+/* What detach() gave back, as a descriptor: files have such a method, too. */
+static int
+descriptor_of(PyObject *sock, PyObject *v)
+{
+    int overflow = 0;
+    long fd =
+        PyLong_Check(v) ? PyLong_AsLongAndOverflow(v, &overflow) : LONG_MAX;
+    if (overflow != 0 || fd > INT_MAX)
+        return no_socket(sock);
+    if (fd >= 0)
+        return (int)fd;
+    PyErr_SetString(PyExc_ValueError,
+                    "dial must return a connected socket, not a closed one");
+    return -1;
+}
+
 /* The descriptor, which is ours from now on. */
 static int
 detach_socket(PyObject *sock)
@@ -200,16 +225,10 @@ detach_socket(PyObject *sock)
     PyObject *v = PyObject_CallMethod(sock, "detach", NULL);
     if (v == NULL && PyErr_ExceptionMatches(PyExc_AttributeError)) {
         PyErr_Clear();
-        PyErr_Format(PyExc_TypeError,
-                     "dial must return a connected socket.socket, not %s",
-                     Py_TYPE(sock)->tp_name);
+        return no_socket(sock);
     }
-    int fd = v == NULL ? -1 : (int)PyLong_AsLong(v);
+    int fd = v == NULL ? -1 : descriptor_of(sock, v);
     Py_XDECREF(v);
-    if (fd < 0 && !PyErr_Occurred())
-        PyErr_SetString(PyExc_ValueError,
-                        "dial must return a connected socket, not a closed "
-                        "one");
     return fd;
 }
 

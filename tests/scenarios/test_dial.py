@@ -326,19 +326,30 @@ def wrapped():
     return context.wrap_socket(near, server_side=True, do_handshake_on_connect=False)
 
 
+class Detached:
+    """Something else that can be detached, as files can. Cut to an int the one
+    number would be 0, which is somebody else's descriptor."""
+
+    def __init__(self, value):
+        self.detach = lambda: value
+
+
 @pytest.mark.parametrize(
     ("make", "kind", "words"),
     [
         (lambda: None, TypeError, "dial must return a connected socket.*NoneType"),
         (lambda: 7, TypeError, "dial must return a connected socket.*int"),
         (lambda: "sock", TypeError, "dial must return a connected socket.*str"),
+        (lambda: Detached(2**32), TypeError, "connected socket.socket, not Detached"),
+        (lambda: Detached(2**99), TypeError, "connected socket.socket, not Detached"),
+        (lambda: Detached("raw"), TypeError, "connected socket.socket, not Detached"),
         (wrapped, TypeError, "dial must return a socket without TLS, not SSLSocket"),
         (closed, ValueError, "dial must return a connected socket, not a closed one"),
         (socket.socket, hpool.ConnectError, "a.test:80: what dial= ret.*not connected"),
         (listening, hpool.ConnectError, "what dial= returned is not connected"),
         (datagrams, ValueError, "what dial= returned is no stream socket"),
     ],
-    ids=["None", "int", "str", "TLS", "closed", "fresh", "listening", "datagrams"],
+    ids="None int str big huge file TLS closed fresh listening datagrams".split(),
 )
 def test_what_is_no_connected_socket(new_client, make, kind, words):
     """The error says what it should have been; the slot is given back."""
