@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import threading
 from collections import deque
 from typing import TYPE_CHECKING, Any
@@ -123,10 +124,11 @@ class Timeline:
     def __init__(
         self, client: Client | None = None, *, max_events: int = 100_000
     ) -> None:
-        if max_events <= 0:
-            raise ValueError(
-                f"max_events takes a number above 0, not {max_events!r}"
-            )
+        takes = "max_events takes a whole number above 0"
+        if isinstance(max_events, bool) or not isinstance(max_events, int):
+            raise TypeError(f"{takes}, not {type(max_events).__name__}")
+        if not 0 < max_events <= sys.maxsize:
+            raise ValueError(f"{takes}, not {max_events}")
         self._client = client
         self._lock = threading.Lock()
         self._events: deque[Info] = deque(maxlen=max_events)

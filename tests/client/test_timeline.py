@@ -430,8 +430,22 @@ def test_bounded():
     tell("dropped", 9, count=5)
     assert timeline.lost == 11
     assert timeline.to_dict()["otherData"] == {"lost_events": 11}
-    with pytest.raises(ValueError, match="max_events takes a number above 0, not 0"):
-        Timeline(max_events=0)
+
+
+@pytest.mark.parametrize(
+    "number, kind, words",
+    [
+        (0, ValueError, "0"),
+        (10**30, ValueError, "10+"),
+        (1.5, TypeError, "float"),
+        (None, TypeError, "NoneType"),
+        (True, TypeError, "bool"),
+    ],
+)
+def test_no_such_number_of_events(number, kind, words):
+    takes = "max_events takes a whole number above 0, not "
+    with pytest.raises(kind, match=takes + words):
+        Timeline(max_events=number)
 
 
 def test_threads(timeline, tell):
