@@ -50,6 +50,7 @@ if TYPE_CHECKING:
 
     from . import trace as trace
     from ._jsonerror import JSONDecodeError as JSONDecodeError
+    from .policy.cookies import Cookies as Cookies
     from .policy.flow import USE_LAST_RESPONSE as USE_LAST_RESPONSE
     from .policy.request import PreparedRequest as PreparedRequest
     from .policy.request import Request as Request
@@ -70,6 +71,8 @@ __all__ = [
     "ConnectionError",
     "ConnectionInfo",
     "ContentDecodingError",
+    "CookieConflict",
+    "Cookies",
     "DecodingError",
     "ForkedError",
     "HTTPError",
@@ -147,6 +150,7 @@ __all__ = [
 
 # What is imported at its first use, and from where.
 _LATE = {
+    "Cookies": "policy.cookies",
     "PreparedRequest": "policy.request",
     "Request": "policy.request",
     "USE_LAST_RESPONSE": "policy.flow",

@@ -25,6 +25,7 @@ from ._records import ConnectionInfo, Timings
 from ._retries import Retries
 from ._stats import Stats
 from .config import TLS, Limits, Timeout
+from .policy.cookies import Cookies
 from .policy.request import PreparedRequest
 
 _T = TypeVar("_T")
@@ -70,7 +71,9 @@ _CertIn: TypeAlias = (
     str | PathLike[str] | tuple[Any, Any] | tuple[Any, Any, Any] | list[Any]
 )
 
-_CookiesIn: TypeAlias = Mapping[str, str] | Iterable[tuple[str, str]] | CookieJar
+_CookiesIn: TypeAlias = (
+    Mapping[str, str] | Iterable[tuple[str, str]] | CookieJar
+)
 _HooksIn: TypeAlias = Mapping[str, Any]
 _CheckRedirect: TypeAlias = Callable[[PreparedRequest, list[Response]], Any]
 
@@ -434,7 +437,7 @@ class Client:
     @auth.setter
     def auth(self, value: Any) -> None: ...
     @property
-    def cookies(self) -> Any: ...
+    def cookies(self) -> Cookies: ...
     @cookies.setter
     def cookies(self, value: _CookiesIn | None) -> None: ...
     @property
@@ -533,6 +536,14 @@ class Response:
     def is_redirect(self) -> bool: ...
     @property
     def is_permanent_redirect(self) -> bool: ...
+    @property
+    def has_redirect_location(self) -> bool: ...
+    @property
+    def next_request(self) -> PreparedRequest | None: ...
+    @property
+    def next(self) -> PreparedRequest | None: ...
+    @property
+    def cookies(self) -> Cookies: ...
     @property
     def url(self) -> str: ...
     @property

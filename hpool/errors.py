@@ -20,7 +20,7 @@ ConnectionError, wrong arguments ValueError or TypeError.
         ContentDecodingError  BodyTooLarge  TooManyRedirects  RetryError
       Cancelled  ClosedError  ConcurrentUse  ForkedError
       InvalidURL  MissingSchema  InvalidSchema  InvalidHeader  InvalidMethod
-      InvalidArgument  InvalidProxyURL  InvalidJSONError  JSONDecodeError
+      InvalidArgument  CookieConflict  InvalidProxyURL  InvalidJSONError  JSONDecodeError
       StreamConsumedError  UnrewindableBodyError  URLRequired
 """
 
@@ -309,6 +309,10 @@ class InvalidArgument(RequestException, ValueError):
     """An argument has a value that means nothing; the message names it."""
 
 
+class CookieConflict(RequestException, RuntimeError):
+    """A name stands for several cookies; domain and path have to be said."""
+
+
 class InvalidURL(RequestException, ValueError):
     """The URL cannot be used; the message says what is wrong with it."""
 
@@ -384,6 +388,7 @@ __all__ = [
     "ConnectTimeout",
     "ConnectionError",
     "ContentDecodingError",
+    "CookieConflict",
     "DecodingError",
     "ForkedError",
     "HTTPError",

@@ -30,6 +30,7 @@ __all__ = [
     "ConnectTimeout",
     "ConnectionError",
     "ContentDecodingError",
+    "CookieConflict",
     "DecodingError",
     "ForkedError",
     "HTTPError",

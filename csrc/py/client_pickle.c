@@ -25,12 +25,33 @@ put_setting(PyObject *settings, const char *name, PyObject *value)
     return hpy_given(value) ? PyDict_SetItemString(settings, name, value) : 0;
 }
 
+/* Whatever of it was given at first, the present ones count; a setting that is
+ * off now was perhaps on then. */
+static int
+put_policy(PyObject *settings, PyObject *policy)
+{
+    static const char *const names[] = {
+        "auth",          "cookies",          "hooks",
+        "event_hooks",   "follow_redirects", "allow_redirects",
+        "max_redirects", "check_redirect"};
+    for (size_t i = 0; i < Py_ARRAY_LENGTH(names); i++) {
+        PyObject *v =
+            policy == NULL ? NULL : PyDict_GetItemString(policy, names[i]);
+        if (PyDict_SetItemString(settings, names[i], v == NULL ? Py_None : v) <
+            0)
+            return -1;
+    }
+    return 0;
+}
+
 static PyObject *
 current_settings(hpy_client *c)
 {
     hpy_defaults *d = hpy_client_defaults(c);
     PyObject *headers = portable_headers(c, d->headers);
     PyObject *out = headers == NULL ? NULL : PyDict_Copy(c->settings);
+    if (out != NULL && put_policy(out, d->policy) < 0)
+        Py_CLEAR(out);
     if (out != NULL &&
         (put_setting(out, "headers", headers) < 0 ||
          put_setting(out, "params", d->params) < 0 ||

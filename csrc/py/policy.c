@@ -303,5 +303,10 @@ hpy_asks(PyObject *module, PyObject *response)
                      Py_TYPE(response)->tp_name);
         return NULL;
     }
-    return PyBool_FromLong(((hpy_response *)response)->asks);
+    hpy_response *r = (hpy_response *)response;
+    bool asks = r->asks;
+    if (r->ex == NULL) /* made by hand */
+        asks = hpy_headers_find(r->headers, HP_SPAN_LIT("Location")).ptr ||
+               hpy_headers_find(r->headers, HP_SPAN_LIT("Set-Cookie")).ptr;
+    return PyBool_FromLong(asks);
 }

@@ -48,9 +48,9 @@ typedef struct hpy_response {
     /* any thread */
     atomic_bool closed;
     hpy_mutex lock;
-    /* guarded by lock; the first five are set once */
+    /* guarded by lock; the first six are set once */
     PyObject *content; /* bytes */
-    PyObject *headers, *reason, *history, *request;
+    PyObject *headers, *reason, *history, *request, *cookies;
     PyObject *encoding; /* what was assigned, or NULL */
     bool raw_decodes;   /* raw.decode_content */
 } hpy_response;

@@ -188,6 +188,23 @@ get_history(PyObject *op, void *closure)
 }
 
 static PyObject *
+get_cookies(PyObject *op, void *closure)
+{
+    hpy_response *r = SELF;
+    PyObject *v = hpy_slot_get(&r->lock, &r->cookies);
+    if (v != NULL)
+        return v;
+    v = hpy_helper_call(r->st, HPY_HELPER_COOKIES, 1, op);
+    return v == NULL ? NULL : hpy_slot_put(&r->lock, &r->cookies, v);
+}
+
+static PyObject *
+get_next_request(PyObject *op, void *closure)
+{
+    return hpy_helper_call(SELF->st, HPY_HELPER_NEXT_REQUEST, 1, op);
+}
+
+static PyObject *
 get_links(PyObject *op, void *closure)
 {
     PyObject *headers = hpy_response_headers(SELF), *links = NULL;
@@ -459,6 +476,15 @@ PyGetSetDef hpy_response_getset[] = {
      "bool: 301, 302, 303, 307 or 308 with a Location.", NULL},
     {"is_permanent_redirect", get_is_permanent_redirect, NULL,
      "bool: 301 or 308 with a Location.", NULL},
+    {"has_redirect_location", get_is_redirect, NULL,
+     "bool: the same as is_redirect.", NULL},
+    {"next_request", get_next_request, NULL,
+     "PreparedRequest that a redirect asks for; None if this is none, or if\n"
+     "the body cannot be sent again.",
+     NULL},
+    {"next", get_next_request, NULL,
+     "PreparedRequest or None: the same as next_request.", NULL},
+    {"cookies", get_cookies, NULL, "Cookies that this response sets.", NULL},
     {"url", get_url, NULL, "str: what was asked for.", NULL},
     {"headers", get_headers, NULL, "Headers of the answer.", NULL},
     {"request", get_request, NULL, "Request: method, url, headers, body.",

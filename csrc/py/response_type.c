@@ -118,6 +118,7 @@ response_traverse(PyObject *op, visitproc visit, void *arg)
     Py_VISIT(r->headers);
     Py_VISIT(r->history);
     Py_VISIT(r->request);
+    Py_VISIT(r->cookies);
     Py_VISIT(r->encoding);
     Py_VISIT(r->listeners);
     return hpy_body_traverse(&r->body, visit, arg);
@@ -135,6 +136,7 @@ response_clear(PyObject *op)
     Py_CLEAR(r->headers);
     Py_CLEAR(r->history);
     Py_CLEAR(r->request);
+    Py_CLEAR(r->cookies);
     Py_CLEAR(r->encoding);
     Py_CLEAR(r->listeners);
     return 0;

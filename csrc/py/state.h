@@ -86,6 +86,8 @@ typedef enum hpy_arg {
     X(CONNECTION_INFO, "hpool._records", "ConnectionInfo")                     \
     X(REQUEST, "hpool.policy.request", "PreparedRequest")                      \
     X(REDUCE, "hpool._response", "reduce")                                     \
+    X(COOKIES, "hpool.policy.cookies", "of_response")                          \
+    X(NEXT_REQUEST, "hpool.policy.redirects", "next_request")                  \
     X(STREAM_CONSUMED, "hpool.errors", "StreamConsumed")                       \
     X(LOG_WANTED, "hpool._log", "wanted")                                      \
     X(LISTENER, "hpool._trace", "listener")                                    \

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from .._core import Client
     from .._prepare import Source
+    from .cookies import CallCookies
 
 # What check_redirect returns to get the redirect itself; as good as False.
 USE_LAST_RESPONSE = "use last response"
@@ -88,7 +89,8 @@ def resume(
 
 
 def keep_cookies(client: Client, response: Any) -> None:
-    """Cookies are not kept yet."""
+    """Puts the cookies that `response` sets into the client's jar."""
+    client.cookies.extract(response)
 
 
 class Flow:
@@ -109,8 +111,6 @@ class Flow:
         self._hooks = Hooks(settings, arguments)
         self._auth = _one_of("auth", arguments, settings)
         self._retries = None
-        if arguments.get("cookies") is not None:
-            owner("cookies")
         most = arguments.get("max_redirects")
         self._max_redirects = (
             settings.get("max_redirects", MAX_REDIRECTS)
@@ -122,6 +122,11 @@ class Flow:
             function("check_redirect", check)
         self._check = check or settings.get("check_redirect")
         self._own_referer = False
+        self._is_named = True  # no redirect has led to another origin
+        self._keep = arguments["keep"]
+        self._given_cookies = arguments.get("cookies")
+        self._kept_cookies = settings.get("cookies")
+        self._cookies: CallCookies | None = None
 
     def run(self, request: PreparedRequest, response: Any = None) -> Any:
         """Sends `request`, or goes on from `response` to it, to the end."""
@@ -129,6 +134,8 @@ class Flow:
         while True:
             if response is None:
                 response = self._hop(request)
+            else:
+                self._learn(request, response)
             try:
                 next_request = self._next(request, response)
             except BaseException:
@@ -139,6 +146,7 @@ class Flow:
             self._passed(response)
             if not redirects.is_same_origin(request.url, next_request.url):
                 self._auth = None
+                self._is_named = False
             request, response = next_request, None
             request._rewind()
         response.history[:] = self.history
@@ -149,6 +157,7 @@ class Flow:
     # -- one hop
 
     def _hop(self, request: PreparedRequest) -> Any:
+        self._put_cookies(request)
         _authorize_by_url(request)
         if self._auth is None:
             return self._round(request)
@@ -172,6 +181,7 @@ class Flow:
     def _round(self, request: PreparedRequest) -> Any:
         self._hooks.before(request)
         response = self._attempts(request)
+        self._learn(request, response)
         try:
             return self._hooks.after(request, response)
         except BaseException:
@@ -209,6 +219,38 @@ class Flow:
             request=request,
             **self._sent,
         )
+
+    # -- cookies
+
+    def _put_cookies(self, request: PreparedRequest) -> None:
+        given, kept = self._given_cookies, self._kept_cookies
+        if self._cookies is None and given is None and kept is None:
+            return
+        header = self._all_cookies(request).header(request.url, self._is_named)
+        request.headers.pop("Cookie", None)
+        if header:
+            request.headers["Cookie"] = header
+
+    def _all_cookies(self, request: PreparedRequest) -> CallCookies:
+        """The cookies of this call, which begin with the first request."""
+        if self._cookies is None:
+            from .cookies import CallCookies
+
+            self._cookies = CallCookies(
+                self._kept_cookies,
+                self._given_cookies,
+                request.url,
+                request.headers.get("Cookie", ""),
+            )
+        return self._cookies
+
+    def _learn(self, request: PreparedRequest, response: Any) -> None:
+        if not _core._asks(response) or "Set-Cookie" not in response.headers:
+            return
+        cookies = self._all_cookies(request)
+        if self._keep and self._kept_cookies is None:
+            self._kept_cookies = self.client.cookies
+        cookies.learn(response, self._kept_cookies if self._keep else None)
 
     # -- from one to the next
 

@@ -34,6 +34,13 @@ _CREDENTIALS = ("Authorization", "WWW-Authenticate", "Cookie", "Cookie2")
 _OF_A_PROXY = ("Proxy-Authorization", "Proxy-Authenticate")
 
 
+def next_request(response: Any) -> PreparedRequest | None:
+    """For Response.next_request: what it asks for, if it is a redirect."""
+    if not response.is_redirect:
+        return None
+    return following(response.request, response)
+
+
 def following(
     request: PreparedRequest, response: Any, own_referer: bool = False
 ) -> PreparedRequest | None:
