@@ -48,6 +48,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from . import auth as auth
     from . import trace as trace
     from ._jsonerror import JSONDecodeError as JSONDecodeError
     from .policy.cookies import Cookies as Cookies
@@ -156,14 +157,17 @@ _LATE = {
     "USE_LAST_RESPONSE": "policy.flow",
 }
 
+# Modules that are imported when somebody asks for them.
+_ON_DEMAND = ("auth", "trace")
+
 
 def __getattr__(name: str) -> Any:
     if name == "JSONDecodeError":
         return errors.JSONDecodeError
-    if name == "trace":
-        import hpool.trace  # not "from .", which would ask here again
+    if name in _ON_DEMAND:
+        from importlib import import_module
 
-        return hpool.trace
+        return import_module(f"hpool.{name}")
     if name in _LATE:
         from importlib import import_module
 

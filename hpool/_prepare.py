@@ -216,6 +216,7 @@ class Source:
 
     length: int | None = None  # in bytes; None: unknown, it goes out chunked
     rewindable: bool = False
+    untouched: bool = False  # it is known that nothing was asked for yet
 
     def next(self) -> bytes:
         """The next piece, b"" at the end. TypeError for one of a wrong type;
@@ -269,9 +270,11 @@ class _FileSource(Source):
         self._start = position(file)
         self.length = file_length(file, self._start)
         self.rewindable = self._start is not None
+        self.untouched = True
         self._left = self.length
 
     def next(self) -> bytes:
+        self.untouched = False
         # A file that grows meanwhile ends where it ended at first: the head
         # has announced that length.
         want = PIECE if self._left is None else min(PIECE, self._left)
@@ -321,8 +324,10 @@ class _IteratorSource(Source):
     def __init__(self, pieces: Iterator[Any], length: int | None) -> None:
         self._pieces = pieces
         self.length = length
+        self.untouched = True
 
     def next(self) -> bytes:
+        self.untouched = False
         for item in self._pieces:
             piece = _piece(item, "the iterator")
             if piece:  # an empty piece is not the end

@@ -31,7 +31,9 @@
     "  trace       who is told what happens, before the client's own: an\n"    \
     "              object with methods named as the events it wants, or a\n"   \
     "              callable (event, info); see docs/trace.rst\n"               \
-    "  auth        who it is from\n"                                           \
+    "  auth        who it is from: (user, password), an object of "            \
+    "hpool.auth, a\n"                                                          \
+    "              callable; False: nobody\n"                                  \
     "  cookies     mapping or CookieJar, for this call and its redirects\n"    \
     "  files       a multipart body\n"                                         \
     "  hooks, event_hooks   called besides the client's\n"                     \
@@ -135,7 +137,11 @@ static const char hpy_client_doc[] =
     "connections:\n"
     "                    an object with methods named as the events it wants,\n"
     "                    or a callable (event, info); see docs/trace.rst\n"
-    "  auth              who requests are from\n"
+    "  auth              who requests are from: (user, password), an object "
+    "of\n"
+    "                    hpool.auth, a callable; False: nobody. None: what "
+    "the\n"
+    "                    URL or, with trust_env, a netrc file says\n"
     "  cookies           mapping or http.cookiejar.CookieJar to begin with;\n"
     "                    what servers set is kept in it\n"
     "  hooks, event_hooks   {\"response\": [f]} as in requests, {\"request\": "

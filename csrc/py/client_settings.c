@@ -5,6 +5,7 @@
 #include "errors.h"
 #include "leaks.h"
 #include "log.h"
+#include "netrc.h"
 
 /* ---- __init__ ---- */
 
@@ -220,6 +221,9 @@ settled_policy(hpy_client *c, PyObject **v)
             PyDict_SetItemString(given, setting_names[i], v[i]) < 0)
             Py_CLEAR(given);
     }
+    if (given != NULL && c->trust_env && hpy_netrc_exists() &&
+        PyDict_SetItemString(given, "netrc", Py_True) < 0)
+        Py_CLEAR(given);
     if (given != NULL && PyDict_GET_SIZE(given) == 0)
         policy = Py_NewRef(Py_None);
     else if (given != NULL)

@@ -11,16 +11,16 @@ caller's.
 from __future__ import annotations
 
 import time
-from base64 import b64encode
-from urllib.parse import unquote_to_bytes, urlsplit
 
 from .. import _core
 from .._redact import url_for_text
 from ..errors import RequestException, TooManyRedirects
 from . import redirects
+from .auth import OFF, as_prepared, choose
+from .auth import of as auth_of
 from .hooks import Hooks
 from .request import PreparedRequest
-from .settings import MAX_REDIRECTS, count, function, owner
+from .settings import MAX_REDIRECTS, count, function
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from .._core import Client
     from .._prepare import Source
+    from .auth import HasFlow
     from .cookies import CallCookies
 
 # What check_redirect returns to get the redirect itself; as good as False.
@@ -109,7 +110,8 @@ class Flow:
         self._follow = arguments["follow"]
         self._sent = {n: arguments[n] for n in _SENT if n in arguments}
         self._hooks = Hooks(settings, arguments)
-        self._auth = _one_of("auth", arguments, settings)
+        self._auth = _auth(arguments, settings)
+        self._netrc = settings.get("netrc")
         self._retries = None
         most = arguments.get("max_redirects")
         self._max_redirects = (
@@ -133,7 +135,7 @@ class Flow:
         self._own_referer = "Referer" in request.headers
         while True:
             if response is None:
-                response = self._hop(request)
+                request, response = self._hop(request)
             else:
                 self._learn(request, response)
             try:
@@ -144,9 +146,7 @@ class Flow:
             if next_request is None:
                 break
             self._passed(response)
-            if not redirects.is_same_origin(request.url, next_request.url):
-                self._auth = None
-                self._is_named = False
+            self._leave(request.url, next_request.url)
             request, response = next_request, None
             request._rewind()
         response.history[:] = self.history
@@ -156,27 +156,42 @@ class Flow:
 
     # -- one hop
 
-    def _hop(self, request: PreparedRequest) -> Any:
+    def _hop(self, request: PreparedRequest) -> tuple[PreparedRequest, Any]:
+        """(the request as it was sent in the end, its response)."""
+        chosen = choose(self._auth, request, self._netrc)
         self._put_cookies(request)
-        _authorize_by_url(request)
-        if self._auth is None:
-            return self._round(request)
-        rounds = self._auth.flow(request)
+        if chosen is None:
+            return request, self._round(request)
+        rounds = chosen.flow(request)
         try:
-            asked = next(rounds)
+            asked = as_prepared(next(rounds))
             while True:
                 response = self._round(asked)
                 try:
-                    asked = rounds.send(response)
+                    next_asked = as_prepared(rounds.send(response))
                 except StopIteration:
-                    return response
+                    return asked, response
                 except BaseException:
                     response.close()
                     raise
                 self._passed(response)
+                asked = next_asked
                 asked._rewind()
+                if redirects.is_same_origin(asked.url, request.url):
+                    self._put_cookies(asked)
         finally:
             rounds.close()
+
+    def _leave(self, url: str, next_url: str) -> None:
+        """Cookies and credentials that were given are for the first origin alone; what
+        netrc has for a host does not go out in the clear after a downgrade."""
+        if redirects.is_same_origin(url, next_url):
+            return
+        self._is_named = False
+        if self._auth is not OFF:
+            self._auth = None
+        if url.startswith("https:") and not next_url.startswith("https:"):
+            self._netrc = None
 
     def _round(self, request: PreparedRequest) -> Any:
         self._hooks.before(request)
@@ -283,23 +298,14 @@ class Flow:
         self.history.append(response)
 
 
-def _one_of(
-    name: str, arguments: dict[str, Any], settings: dict[str, Any]
-) -> Any:
-    """What the call, else the client, says of `name`, made into an object."""
-    value = arguments.get(name)
+def _auth(
+    arguments: dict[str, Any], settings: dict[str, Any]
+) -> HasFlow | None:
+    """What the call, else the client, says of auth."""
+    value = arguments.get("auth")
     if value is None:
-        value = settings.get(name)
-    return None if value is None else owner(name).of(value)
-
-
-def _authorize_by_url(request: PreparedRequest) -> None:
-    """Basic credentials out of the URL, unless the request has others."""
-    userinfo, at, _ = urlsplit(request.url).netloc.rpartition("@")
-    if at and "Authorization" not in request.headers:
-        user, _, password = userinfo.partition(":")
-        pair = unquote_to_bytes(user) + b":" + unquote_to_bytes(password)
-        request.headers["Authorization"] = b"Basic " + b64encode(pair)
+        value = settings.get("auth")
+    return None if value is None else auth_of(value)
 
 
 def drain(response: Any) -> None:

@@ -160,6 +160,19 @@ class PreparedRequest:
 
     # -- the body
 
+    def read(self) -> bytes:
+        """The whole body, which is bytes from then on; httpx's name."""
+        content = self._content()
+        if isinstance(content, Source):
+            content = b"".join(iter(content.next, b""))
+        elif isinstance(content, str):
+            content = content.encode()
+        if content is None:
+            return b""
+        whole = bytes(content)
+        self.body = whole
+        return whole
+
     def _encode(self, arguments: Mapping[str, Any]) -> None:
         """body and Content-Type of the data, content, json and files of a
         call. TypeError when two are given that exclude each other."""
@@ -179,14 +192,16 @@ class PreparedRequest:
         return self._source
 
     def _can_rewind(self) -> bool:
-        """Whether the body can be sent another time."""
+        """Whether the body can be sent another time, or was not yet."""
         content = self._content()
-        return content.rewindable if isinstance(content, Source) else True
+        if not isinstance(content, Source):
+            return True
+        return content.rewindable or content.untouched
 
     def _rewind(self) -> None:
         """Puts the body back to its start. UnrewindableBodyError."""
         content = self._content()
-        if isinstance(content, Source):
+        if isinstance(content, Source) and not content.untouched:
             content.rewind()
 
     def _drop_body(self) -> None:

@@ -87,6 +87,14 @@ def owner(name: str) -> ModuleType:
         raise TypeError(f"got an unexpected keyword argument {name!r}") from exc
 
 
+def netrc(name: str, value: Any) -> Any:
+    """None when there is no such file after all."""
+    from .netrc import NetrcAuth, find_file
+
+    file = find_file()
+    return None if file is None else NetrcAuth(file)
+
+
 def _owned(name: str, value: Any) -> Any:
     """`value` as it is, once its module has said that it is fine."""
     getattr(owner(name), _OWNERS[name][1])(value)
@@ -162,6 +170,7 @@ _EVENTS = {"hooks": ("response",), "event_hooks": ("request", "response")}
 
 _CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "auth": _owned,
+    "netrc": netrc,
     "retries": retries,
     "cookies": cookies,
     "hooks": hooks,
