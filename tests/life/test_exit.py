@@ -183,6 +183,8 @@ def measure(round, n):
     assert fds() <= open_before, (open_before, fds())
     assert rss() - size < 500 * n + (4 << 20), rss() - size
     grown = traced(round, n)
+    if grown >= 20 * n + 20000:  # free lists come and go: a leak comes again
+        grown = min(grown, traced(round, n), traced(round, n))
     assert grown < 20 * n + 20000, grown
 """
 
