@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import threading
 
 import pytest
 from hypothesis import example, given
@@ -674,13 +675,22 @@ def test_a_file_that_shrinks_while_it_is_sent(new_client, tmp_path):
     path = tmp_path / "log"
     path.write_bytes(bytes(1 << 20))
 
+    arrived = threading.Event()
+
+    def script(connection):
+        connection.request(body=False)
+        arrived.set()
+        connection.read_body()
+
     class Shrinks(io.FileIO):
         def read(self, size=-1):
-            os.truncate(path, 300000)
+            if self.tell() > 300000:
+                assert arrived.wait(10)
+                os.truncate(path, 300000)
             return super().read(size)
 
     with pytest.raises(ScriptError, match=r"connection 1: \d+ bytes came, not \d+"):
-        with ScriptedServer([serve(respond(b""))]) as s, Shrinks(path) as file:
+        with ScriptedServer(script) as s, Shrinks(path) as file:
             client = new_client()
             with pytest.raises(hpool.LocalProtocolError, match="'f' became shorter"):
                 client.post(s.url, files={"f": file})
