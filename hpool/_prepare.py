@@ -141,12 +141,12 @@ def encode_data(data: object) -> tuple[Any, str | None]:
     """(body, content type) of a data= that is not bytes or str.
 
     A mapping or pairs become a form; a file or an iterable of pieces is the
-    body itself. Nothing in a form is no body: (b"", None).
+    body itself. Nothing in a form is no body: (None, None).
     """
     if not _is_form(data):
         return data, None
     body = _query_string(data, "data").encode("ascii")
-    return (body, FORM) if body else (b"", None)
+    return (body, FORM) if body else (None, None)
 
 
 def _is_form(data: object) -> bool:

@@ -181,7 +181,7 @@ def test_a_form(data, body):
 
 @pytest.mark.parametrize("data", [{}, [], (), {"a": None}])
 def test_an_empty_form_is_no_body(data):
-    assert encode_data(data) == (b"", None)
+    assert encode_data(data) == (None, None)
 
 
 @pytest.mark.parametrize(
