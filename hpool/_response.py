@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+from itertools import chain
 
 from ._redact import url_for_text
 from .errors import HTTPError
@@ -26,22 +27,52 @@ def charset(content_type: str) -> str | None:
     return None
 
 
+# Codecs of Python's own that no server means, some of them slow on purpose.
+_NO_CHARSETS = frozenset({
+    "idna",
+    "punycode",
+    "raw-unicode-escape",
+    "undefined",
+    "unicode-escape",
+})
+
+
+def _codec(encoding: str) -> str:
+    """`encoding` if it is one that makes text, else UTF-8, as in requests."""
+    try:
+        b"a".decode(encoding, "replace")
+        name = codecs.lookup(encoding).name.replace("_", "-")
+    except (LookupError, ValueError):
+        return "utf-8"
+    return "utf-8" if name in _NO_CHARSETS else encoding
+
+
 def decode(content: bytes, encoding: str) -> str:
     """`content` as text. Never fails: bytes that do not fit become U+FFFD, an
     encoding nobody knows counts as UTF-8."""
-    try:
-        return content.decode(encoding, "replace")
-    except (LookupError, ValueError):
-        return content.decode("utf-8", "replace")
+    return content.decode(_codec(encoding), "replace")
 
 
-def _decoder(response: Response) -> codecs.IncrementalDecoder:
-    encoding = response.encoding or "utf-8"
-    try:
-        b"a".decode(encoding, "replace")  # refuses codecs that make no text
-        return codecs.getincrementaldecoder(encoding)("replace")
-    except (LookupError, ValueError):
-        return codecs.getincrementaldecoder("utf-8")("replace")
+_MARKS = (
+    codecs.BOM_UTF8,
+    codecs.BOM_UTF16_LE,
+    codecs.BOM_UTF16_BE,
+    codecs.BOM_UTF32_LE,
+    codecs.BOM_UTF32_BE,
+)
+
+
+def _start(pieces: Iterator[bytes]) -> bytes:
+    """As many of the first bytes as tell whether there is a byte order mark."""
+    start = b""
+    for piece in pieces:
+        start += piece
+        if not any(
+            len(start) < len(mark) and mark.startswith(start)
+            for mark in _MARKS
+        ):
+            break
+    return start
 
 
 def iter_text(
@@ -49,14 +80,51 @@ def iter_text(
 ) -> Iterator[str]:
     """The body decoded, as it arrives (or in pieces of `chunk_size` bytes).
     A character that is cut by a piece's end comes with the next one."""
-    decoder = _decoder(response)
-    for piece in response.iter_bytes(chunk_size):
+    pieces = response.iter_bytes(chunk_size)
+    start = _start(pieces)
+    codec = _codec(response._encoding_of(start))
+    decoder = codecs.getincrementaldecoder(codec)("replace")
+    for piece in chain((start,), pieces):
         text = decoder.decode(piece)
         if text:
             yield text
     text = decoder.decode(b"", True)
     if text:
         yield text
+
+
+def apparent_encoding(content: bytes) -> str:
+    """A guess: the byte order mark, UTF-8 if it fits, what a detector says if
+    one is installed, else the code page of western web pages, in which all
+    bytes mean something."""
+    for mark, name in (
+        (codecs.BOM_UTF8, "utf-8-sig"),
+        (codecs.BOM_UTF32_LE, "utf-32"),
+        (codecs.BOM_UTF32_BE, "utf-32"),
+        (codecs.BOM_UTF16_LE, "utf-16"),
+        (codecs.BOM_UTF16_BE, "utf-16"),
+    ):
+        if content.startswith(mark):
+            return name
+    try:
+        content.decode()
+    except UnicodeDecodeError:
+        return _detected(content) or "windows-1252"
+    return "utf-8"
+
+
+def _detected(content: bytes) -> str | None:
+    """What the detectors that requests knows say, in its order."""
+    from importlib import import_module
+
+    for name in ("chardet", "charset_normalizer"):
+        try:
+            detector = import_module(name)
+        except ImportError:
+            continue
+        found: str | None = detector.detect(content)["encoding"]
+        return found
+    return None
 
 
 # ---- lines -------------------------------------------------------------------
@@ -70,10 +138,10 @@ def iter_lines(
 ) -> Iterator[bytes] | Iterator[str]:
     """The body's lines without their ends, as soon as they are complete.
 
-    bytes as in requests, str with `decode_unicode`. Ends are LF, CR LF and CR
-    (for str all that `str.splitlines` knows), or `delimiter` alone. Nothing
-    is lost or doubled where a piece ends between CR and LF. A `chunk_size`
-    would only delay them and has no effect.
+    bytes as in requests, str with `decode_unicode`. Ends are LF, CR LF and CR,
+    or `delimiter` alone; for str no others either, since JSON may have U+2028
+    and U+0085 within a line. Nothing is lost or doubled where a piece ends
+    between CR and LF. A `chunk_size` would only delay them and has no effect.
     """
     if decode_unicode:
         return _lines(iter_text(response), "", delimiter)
@@ -119,26 +187,22 @@ def _split_at(pieces: Iterator[Any], mark: Any) -> Iterator[Any]:
 
 
 def _split_lines(pieces: Iterator[Any], empty: Any) -> Iterator[Any]:
-    cr = _like(empty, "\r")
+    cr, lf = _like(empty, "\r"), _like(empty, "\n")
     held: list[Any] = []
+    after_cr = False  # an LF now is the second half of CR LF
     for piece in filter(None, pieces):
-        goes_on = not held or not held[-1].endswith(cr)
-        held.append(piece)
-        if goes_on and piece.splitlines() == [piece]:
-            continue
-        lines, rest = _whole_lines(empty.join(held), cr)
-        yield from lines
-        held = [rest] if rest else []
-    yield from empty.join(held).splitlines()
-
-
-def _whole_lines(text: Any, cr: Any) -> tuple[list[Any], Any]:
-    """(the lines that are complete, the rest). A CR at the end may be the
-    first half of CR LF, so its line is not complete."""
-    last = text.splitlines(keepends=True)[-1]
-    is_open = last.endswith(cr) or last.splitlines() == [last]
-    end = len(text) - len(last) if is_open else len(text)
-    return text[:end].splitlines(), text[end:]
+        text = piece[1:] if after_cr and piece.startswith(lf) else piece
+        after_cr = piece.endswith(cr)
+        if cr in text:
+            text = text.replace(cr + lf, lf).replace(cr, lf)
+        held.append(text)
+        if lf in text:
+            *lines, rest = empty.join(held).split(lf)
+            yield from lines
+            held = [rest]
+    rest = empty.join(held)
+    if rest:
+        yield rest
 
 
 # ---- JSON, errors, links -----------------------------------------------------

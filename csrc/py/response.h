@@ -109,7 +109,16 @@ PyObject *hpy_response_headers(hpy_response *r);
 PyObject *hpy_response_reason(hpy_response *r);
 PyObject *hpy_response_request(hpy_response *r);
 PyObject *hpy_response_timings(hpy_response *r);
-PyObject *hpy_response_encoding(hpy_response *r);
+
+/* ---- text (response_text.c); raise ---- */
+
+/* The encoding of a body that begins with these bytes: what was assigned, else
+ * declared, else the client's default. New reference. */
+PyObject *hpy_response_encoding_of(hpy_response *r, PyObject *start);
+PyObject *hpy_response_get_charset(PyObject *op, void *closure);
+PyObject *hpy_response_get_encoding(PyObject *op, void *closure);
+int hpy_response_set_encoding(PyObject *op, PyObject *value, void *closure);
+PyObject *hpy_response_get_text(PyObject *op, void *closure);
 
 /* ---- the rest ---- */
 

@@ -65,7 +65,8 @@ static const char hpy_iter_lines_doc[] =
     "iter_lines($self, /, chunk_size=None, decode_unicode=False, "
     "delimiter=None)\n--\n\n"
     "The body's lines without their ends, each as soon as it is there: bytes,\n"
-    "or str with decode_unicode. chunk_size is accepted and has no effect.";
+    "or str with decode_unicode. They end with LF, CR LF or CR, or with the\n"
+    "delimiter alone. chunk_size is accepted and has no effect.";
 
 static const char hpy_iter_text_lines_doc[] =
     "iter_text_lines($self, /)\n--\n\n"
@@ -73,7 +74,8 @@ static const char hpy_iter_text_lines_doc[] =
 
 static const char hpy_json_doc[] =
     "json($self, /, **kwargs)\n--\n\n"
-    "The body as JSON; keywords go to json.loads. Raises JSONDecodeError.";
+    "The body as JSON, in UTF-8, -16 or -32 whatever the header says; keywords\n"
+    "go to json.loads. Raises JSONDecodeError.";
 
 static const char hpy_raise_for_status_doc[] =
     "raise_for_status($self, /)\n--\n\n"

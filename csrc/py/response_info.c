@@ -218,132 +218,15 @@ get_links(PyObject *op, void *closure)
     return links;
 }
 
-/* ---- text ---- */
-
-/* The charset of the Content-Type as str; None without one. */
-static PyObject *
-get_charset(PyObject *op, void *closure)
-{
-    PyObject *headers = hpy_response_headers(SELF);
-    if (headers == NULL)
-        return NULL;
-    hp_span type = hpy_headers_find(headers, HP_SPAN_LIT("Content-Type"));
-    PyObject *value =
-        type.ptr == NULL ? Py_NewRef(Py_None) : hpy_str_of_span(type);
-    Py_DECREF(headers);
-    if (value == NULL || value == Py_None)
-        return value;
-    PyObject *v = hpy_helper_call(SELF->st, HPY_HELPER_CHARSET, 1, value);
-    Py_DECREF(value);
-    return v;
-}
-
-static PyObject *
-default_encoding(hpy_response *r)
-{
-    PyObject *v = r->client == NULL ? NULL : r->client->default_encoding;
-    if (v == NULL)
-        return PyUnicode_FromString("utf-8");
-    if (PyUnicode_Check(v))
-        return Py_NewRef(v);
-    PyObject *content = hpy_response_content(r);
-    if (content == NULL)
-        return NULL;
-    PyObject *found = PyObject_CallOneArg(v, content);
-    Py_DECREF(content);
-    return found;
-}
-
-PyObject *
-hpy_response_encoding(hpy_response *r)
-{
-    PyObject *v = hpy_slot_get(&r->lock, &r->encoding);
-    if (v != NULL)
-        return v;
-    v = get_charset((PyObject *)r, NULL);
-    if (v != Py_None)
-        return v;
-    Py_DECREF(v);
-    return default_encoding(r);
-}
-
-static PyObject *
-get_encoding(PyObject *op, void *closure)
-{
-    return hpy_response_encoding(SELF);
-}
-
-static int
-set_encoding(PyObject *op, PyObject *value, void *closure)
-{
-    hpy_response *r = SELF;
-    if (hpy_given(value) && !PyUnicode_Check(value)) {
-        PyErr_Format(PyExc_TypeError, "encoding must be a str or None, not %s",
-                     Py_TYPE(value)->tp_name);
-        return -1;
-    }
-    PyObject *v = hpy_given(value) ? Py_NewRef(value) : NULL;
-    hpy_lock(&r->lock);
-    PyObject *old = r->encoding;
-    r->encoding = v;
-    hpy_unlock(&r->lock);
-    Py_XDECREF(old);
-    return 0;
-}
-
-/* No detector: a byte order mark, UTF-8 if it fits, else the code page of
- * western web pages, in which all bytes mean something. */
 static PyObject *
 get_apparent_encoding(PyObject *op, void *closure)
 {
     PyObject *content = hpy_response_content(SELF);
     if (content == NULL)
         return NULL;
-    const char *p = PyBytes_AS_STRING(content);
-    Py_ssize_t n = PyBytes_GET_SIZE(content);
-    const char *name = "utf-8";
-    if (n >= 2 &&
-        (memcmp(p, "\xff\xfe", 2) == 0 || memcmp(p, "\xfe\xff", 2) == 0)) {
-        name = "utf-16";
-    } else {
-        PyObject *s = PyUnicode_DecodeUTF8(p, n, NULL);
-        if (s == NULL) {
-            PyErr_Clear();
-            name = "windows-1252";
-        }
-        Py_XDECREF(s);
-    }
+    PyObject *v =
+        hpy_helper_call(SELF->st, HPY_HELPER_APPARENT_ENCODING, 1, content);
     Py_DECREF(content);
-    return PyUnicode_FromString(name);
-}
-
-static bool
-is_utf8(PyObject *encoding)
-{
-    const char *s = PyUnicode_AsUTF8(encoding);
-    if (s == NULL) {
-        PyErr_Clear();
-        return false;
-    }
-    hp_span name = hp_span_cstr(s);
-    return hp_span_eq_nocase(name, HP_SPAN_LIT("utf-8")) ||
-           hp_span_eq_nocase(name, HP_SPAN_LIT("utf8"));
-}
-
-static PyObject *
-get_text(PyObject *op, void *closure)
-{
-    hpy_response *r = SELF;
-    PyObject *content = hpy_response_content(r);
-    PyObject *encoding = content == NULL ? NULL : hpy_response_encoding(r);
-    PyObject *v = NULL;
-    if (encoding != NULL && PyUnicode_Check(encoding) && is_utf8(encoding))
-        v = PyUnicode_DecodeUTF8(PyBytes_AS_STRING(content),
-                                 PyBytes_GET_SIZE(content), "replace");
-    else if (encoding != NULL)
-        v = hpy_helper_call(r->st, HPY_HELPER_DECODE, 2, content, encoding);
-    Py_XDECREF(content);
-    Py_XDECREF(encoding);
     return v;
 }
 
@@ -492,13 +375,17 @@ PyGetSetDef hpy_response_getset[] = {
     {"history", get_history, NULL, "list of the redirects followed.", NULL},
     {"elapsed", get_elapsed, NULL,
      "datetime.timedelta: from the call to the end of the head.", NULL},
-    {"encoding", get_encoding, set_encoding,
+    {"encoding", hpy_response_get_encoding, hpy_response_set_encoding,
      "str: what was assigned, else the charset of the Content-Type, else the\n"
-     "client's default_encoding.",
+     "client's default_encoding. Where that is UTF-8 and the content is there\n"
+     "and begins with a byte order mark, what the mark says.",
      NULL},
     {"apparent_encoding", get_apparent_encoding, NULL,
-     "str: a guess from the content.", NULL},
-    {"charset", get_charset, NULL,
+     "str: a guess from the content: its byte order mark, UTF-8 if it fits,\n"
+     "what chardet or charset_normalizer say if one is installed, else\n"
+     "windows-1252.",
+     NULL},
+    {"charset", hpy_response_get_charset, NULL,
      "str or None: the charset of the Content-Type.", NULL},
     {"http_version", get_http_version, NULL, "str: HTTP/1.1 or HTTP/1.0.",
      NULL},
@@ -507,7 +394,7 @@ PyGetSetDef hpy_response_getset[] = {
      "bytes: the decoded body; read at first use, then kept. Raises what\n"
      "read() raises, and StreamConsumed after a partial read.",
      NULL},
-    {"text", get_text, NULL,
+    {"text", hpy_response_get_text, NULL,
      "str: the content decoded; bytes that do not fit become U+FFFD.", NULL},
     {"links", get_links, NULL, "dict: the Link header by rel.", NULL},
     {"timings", get_timings, NULL, "Timings: what happened when.", NULL},

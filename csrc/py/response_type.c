@@ -398,6 +398,17 @@ response_iter_text_lines(PyObject *op, PyObject *unused)
                            1, op);
 }
 
+static PyObject *
+response_encoding_of(PyObject *op, PyObject *start)
+{
+    if (!PyBytes_Check(start)) {
+        PyErr_Format(PyExc_TypeError, "start must be bytes, not %s",
+                     Py_TYPE(start)->tp_name);
+        return NULL;
+    }
+    return hpy_response_encoding_of((hpy_response *)op, start);
+}
+
 /* ---- the rest ---- */
 
 static PyObject *
@@ -494,6 +505,9 @@ static PyMethodDef response_methods[] = {
     {"iter_lines", COLD(response_iter_lines), hpy_iter_lines_doc},
     {"iter_text_lines", response_iter_text_lines, METH_NOARGS,
      hpy_iter_text_lines_doc},
+    {"_encoding_of", response_encoding_of, METH_O,
+     PyDoc_STR("_encoding_of($self, start, /)\n--\n\n"
+               "The encoding of a body that begins with these bytes.")},
     {"json", COLD(response_json), hpy_json_doc},
     {"raise_for_status", response_raise_for_status, METH_NOARGS,
      hpy_raise_for_status_doc},

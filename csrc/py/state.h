@@ -77,6 +77,7 @@ typedef enum hpy_arg {
     X(LOADS, "hpool._response", "loads")                                       \
     X(CHARSET, "hpool._response", "charset")                                   \
     X(DECODE, "hpool._response", "decode")                                     \
+    X(APPARENT_ENCODING, "hpool._response", "apparent_encoding")               \
     X(STATUS_ERROR, "hpool._response", "status_error")                         \
     X(PARSE_LINKS, "hpool._response", "parse_links")                           \
     X(MAKE_STATS, "hpool._stats", "make_stats")                                \
