@@ -41,14 +41,15 @@ SHARED = """
 import os, sys
 import hpool
 from hpool import _core
-from tests.tools import Call, until
+from tests.tools import Call, Recorder, until
 
 port, asked, go, ttl = map(int, sys.argv[1:])
-one = hpool.Client(dns_ttl=ttl, timeout=10)
-other = hpool.Client(dns_ttl=ttl, timeout=10)
+told = Recorder()
+one = hpool.Client(dns_ttl=ttl, timeout=10, trace=told)
+other = hpool.Client(dns_ttl=ttl, timeout=10, trace=told)
 url = f"http://slow.test:{port}/"
 calls = [Call(client.get, url) for client in (one, other) for _ in range(10)]
-until(lambda: one.stats().total.dialing == other.stats().total.dialing == 10)
+until(lambda: len(told.all("dns_start")) == 20)
 os.read(asked, 1)
 os.write(go, b"..")  # a second look-up, if there is one, shall not hang
 for call in calls:
