@@ -7,7 +7,11 @@ import hpool
 
 class Adapter:
     def __init__(self):
-        self.client = hpool.Client(timeout=hpool.Timeout(total=2.0), decompress=False)
+        self.client = hpool.Client(
+            timeout=hpool.Timeout(total=2.0),
+            decompress=False,
+            follow_redirects=False,
+        )
 
     def fetch(self, method, url, body):
         with self.client.request(method, url, data=body) as response:
