@@ -376,6 +376,10 @@ void hp_exchange_facts(const hp_exchange *ex, hp_conn_facts *out);
 
 /* ---- the end ----------------------------------------------------------- */
 
+/* What is still to come has to come within `limit` from now, whatever the
+ * timeouts say: HP_E_TOTAL_TIMEOUT. No drive may be under way. */
+void hp_exchange_hurry(hp_exchange *ex, hp_ns limit);
+
 /* Gives the connection back: at the end of the body already done; before it,
  * by taking what the kernel holds (at most 64 KiB), then by the keeper's drain
  * if the rest fits the budget, else by closing. Never blocks. From another

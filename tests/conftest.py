@@ -8,6 +8,7 @@ from tests.server.authority import Authority
 from tests.server.cserver import SOURCE, CServer, compile_c
 from tests.server.nginx import Nginx
 from tests.server.scripted import ScriptedServer
+from tests.server.world import World
 
 
 @pytest.fixture
@@ -55,4 +56,14 @@ def new_client():
     with ExitStack() as stack:
         yield lambda **settings: stack.enter_context(
             hpool.Client(**{"timeout": 10, **settings})
+        )
+
+
+@pytest.fixture
+def world(ca):
+    """world(answer, *names) starts a World that ends with the test; with names
+    it has certificates of `ca` for them."""
+    with ExitStack() as stack:
+        yield lambda answer, *names: stack.enter_context(
+            World(answer, ca.server_context(*names) if names else None)
         )

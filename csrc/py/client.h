@@ -50,6 +50,10 @@ struct hpy_response;
  * RAISES. */
 int hpy_client_url(struct hpy_response *r, PyObject *const *args);
 
+/* Reads all of the body and gives the connection back, unless it is upgraded.
+ * RAISES. */
+int hpy_client_read_body(struct hpy_response *r);
+
 /* Sends `r` as it is, and nothing but it: to its head. Takes `r`. RAISES. */
 PyObject *hpy_client_send(struct hpy_response *r, PyObject *const *args);
 

@@ -296,9 +296,8 @@ begin(hpy_response *r, PyObject *const *a, bool stream, PyObject **finish)
 
 /* ---- the call ---- */
 
-/* For those who do not stream. */
-static int
-read_body(hpy_response *r)
+int
+hpy_client_read_body(hpy_response *r)
 {
     if (hp_exchange_is_upgraded(r->ex))
         return 0;
@@ -347,7 +346,7 @@ exchange(hpy_response *r, PyObject *const *a, bool stream, PyObject **finish)
         if (redirected != 0)
             return redirected < 0 ? COURSE_FAILED : COURSE_REDIRECTED;
     }
-    return stream || read_body(r) == 0 ? COURSE_DONE : COURSE_FAILED;
+    return stream || hpy_client_read_body(r) == 0 ? COURSE_DONE : COURSE_FAILED;
 }
 
 /* What the pool has to tell by now is told before and after. */

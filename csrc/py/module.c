@@ -408,6 +408,17 @@ static PyMethodDef module_methods[] = {
     {"_asks", hpy_asks, METH_O,
      PyDoc_STR("_asks(response, /)\n--\n\n"
                "Whether its head has a Location or a Set-Cookie.")},
+    {"_drain", hpy_drain, METH_VARARGS,
+     PyDoc_STR("_drain(response, most, seconds, /)\n--\n\n"
+               "Read the body if it has at most so many bytes and comes "
+               "within so\nmany seconds (None: any), and close the response.")},
+    {"_finish", hpy_finish, METH_O,
+     PyDoc_STR("_finish(response, /)\n--\n\n"
+               "Read all of the body and give the connection back.")},
+    {"_origin", hpy_origin, METH_O,
+     PyDoc_STR("_origin(url, /)\n--\n\n"
+               "(scheme, host, port) of whom a request for this URL goes to.\n"
+               "InvalidURL, MissingSchema, InvalidSchema.")},
     {"_advance", module_advance, METH_O, NULL},
     {"_suspend", module_suspend, METH_O, NULL},
     {"_forks", module_forks, METH_NOARGS, NULL},

@@ -294,19 +294,92 @@ hpy_merged_headers(PyObject *module, PyObject *args)
     return v;
 }
 
+static hpy_response *
+response_argument(hpy_state *st, PyObject *v)
+{
+    if (Py_IS_TYPE(v, st->response_type))
+        return (hpy_response *)v;
+    PyErr_Format(PyExc_TypeError, "response must be an hpool.Response, not %s",
+                 Py_TYPE(v)->tp_name);
+    return NULL;
+}
+
 PyObject *
 hpy_asks(PyObject *module, PyObject *response)
 {
-    hpy_state *st = PyModule_GetState(module);
-    if (!Py_IS_TYPE(response, st->response_type)) {
-        PyErr_Format(PyExc_TypeError, "not a Response but %s",
-                     Py_TYPE(response)->tp_name);
+    hpy_response *r = response_argument(PyModule_GetState(module), response);
+    if (r == NULL)
         return NULL;
+    if (r->ex != NULL)
+        return PyBool_FromLong(r->asks);
+    /* made by hand */
+    return PyBool_FromLong(
+        hpy_headers_find(r->headers, HP_SPAN_LIT("Location")).ptr ||
+        hpy_headers_find(r->headers, HP_SPAN_LIT("Set-Cookie")).ptr);
+}
+
+PyObject *
+hpy_drain(PyObject *module, PyObject *args)
+{
+    hpy_state *st = PyModule_GetState(module);
+    PyObject *response, *most, *seconds;
+    int64_t n;
+    hp_ns limit;
+    if (!PyArg_ParseTuple(args, "OOO:_drain", &response, &most, &seconds) ||
+        hpy_arg_size(most, "most", 0, &n) < 0 ||
+        hpy_arg_seconds(st, seconds, "seconds", true, &limit) < 0)
+        return NULL;
+    hpy_response *r = response_argument(st, response);
+    if (r == NULL || hpy_response_drain(r, (size_t)n, limit) < 0)
+        return NULL;
+    Py_RETURN_NONE;
+}
+
+PyObject *
+hpy_finish(PyObject *module, PyObject *response)
+{
+    hpy_response *r = response_argument(PyModule_GetState(module), response);
+    if (r == NULL || (r->ex != NULL && hpy_client_read_body(r) < 0))
+        return NULL;
+    Py_RETURN_NONE;
+}
+
+/* ---- origins ---- */
+
+/* `*store` gets what the URL's parts lie in; to be freed in any case. */
+static int
+parse_url(hpy_state *st, PyObject *url, hp_url *out, char **store)
+{
+    hp_span text;
+    hp_err err;
+    hp_err_clear(&err);
+    if (!PyUnicode_Check(url)) {
+        PyErr_Format(PyExc_TypeError, "url must be a str, not %s",
+                     Py_TYPE(url)->tp_name);
+        return -1;
     }
-    hpy_response *r = (hpy_response *)response;
-    bool asks = r->asks;
-    if (r->ex == NULL) /* made by hand */
-        asks = hpy_headers_find(r->headers, HP_SPAN_LIT("Location")).ptr ||
-               hpy_headers_find(r->headers, HP_SPAN_LIT("Set-Cookie")).ptr;
-    return PyBool_FromLong(asks);
+    if (hpy_utf8(st, url, "url", HP_E_INVALID_URL, &text) < 0)
+        return -1;
+    *store = PyMem_Malloc(HP_URL_STORE_SIZE(text.len));
+    if (*store == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    if (hp_url_parse(text, out, *store, &err) == 0)
+        return 0;
+    hpy_raise(st, &err, NULL);
+    return -1;
+}
+
+PyObject *
+hpy_origin(PyObject *module, PyObject *url)
+{
+    char *store = NULL;
+    hp_url u;
+    PyObject *v = NULL;
+    if (parse_url(PyModule_GetState(module), url, &u, &store) == 0)
+        v = Py_BuildValue("(ss#i)", u.https ? "https" : "http", u.host.ptr,
+                          (Py_ssize_t)u.host.len, (int)u.port);
+    PyMem_Free(store);
+    return v;
 }

@@ -41,5 +41,8 @@ PyObject *hpy_send_once(PyObject *module, PyObject *const *args,
                         Py_ssize_t nargs, PyObject *kwnames);
 PyObject *hpy_merged_headers(PyObject *module, PyObject *args);
 PyObject *hpy_asks(PyObject *module, PyObject *response);
+PyObject *hpy_drain(PyObject *module, PyObject *args);
+PyObject *hpy_finish(PyObject *module, PyObject *response);
+PyObject *hpy_origin(PyObject *module, PyObject *url);
 
 #endif

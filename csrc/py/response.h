@@ -90,6 +90,10 @@ Py_ssize_t hpy_response_readinto(hpy_response *r, char *buf, size_t cap,
 PyObject *hpy_response_readline(hpy_response *r, Py_ssize_t limit);
 /* All of the body; kept. New reference. */
 PyObject *hpy_response_content(hpy_response *r);
+/* Takes the body as `content` if it has at most `most` bytes and is there
+ * within `limit` from now; closes the response. Enters. RAISES only what is not
+ * about the body. */
+int hpy_response_drain(hpy_response *r, size_t most, hp_ns limit);
 /* `content` if it is there; new reference, else NULL without an exception. */
 PyObject *hpy_response_cached(hpy_response *r);
 /* Streamed to its end: there is nothing left for an iterator. */

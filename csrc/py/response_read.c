@@ -268,6 +268,52 @@ hpy_response_content(hpy_response *r)
     return v;
 }
 
+/* With `busy` held. An upload that goes on is not waited for. */
+static PyObject *
+small_content(hpy_response *r, size_t most)
+{
+    hp_timings t;
+    hp_exchange_timings(r->ex, &t);
+    if (r->taken > 0 || t.sent == 0 || check_open(r) < 0 ||
+        hp_exchange_is_upgraded(r->ex) ||
+        hp_exchange_left(r->ex) > (int64_t)most)
+        return NULL;
+    PyObject *v = collect(r, (Py_ssize_t)most + 1, false);
+    if (v != NULL && (r->failed || (size_t)PyBytes_GET_SIZE(v) > most))
+        Py_CLEAR(v);
+    return v;
+}
+
+static void
+drain(hpy_response *r, size_t most, hp_ns limit)
+{
+    PyObject *content = hpy_response_cached(r);
+    if (content == NULL && r->ex != NULL) {
+        hp_exchange_hurry(r->ex, limit);
+        content = small_content(r, most);
+        if (content != NULL)
+            content = hpy_slot_put(&r->lock, &r->content, content);
+    }
+    Py_XDECREF(content);
+}
+
+int
+hpy_response_drain(hpy_response *r, size_t most, hp_ns limit)
+{
+    if (hpy_response_enter(r) < 0)
+        return -1;
+    drain(r, most, limit);
+    hpy_response_leave(r);
+    if (PyErr_Occurred() && !PyErr_ExceptionMatches(PyExc_OSError)) {
+        hpy_exc e = hpy_exc_take();
+        hpy_response_close(r);
+        hpy_exc_put(e);
+        return -1;
+    }
+    PyErr_Clear();
+    return hpy_response_close(r);
+}
+
 bool
 hpy_response_is_consumed(hpy_response *r)
 {

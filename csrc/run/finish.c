@@ -193,6 +193,13 @@ close_idle_exchange(hp_exchange *ex)
 }
 
 void
+hp_exchange_hurry(hp_exchange *ex, hp_ns limit)
+{
+    ex->total_deadline =
+        hp_ns_min(ex->total_deadline, hp_deadline_after(hp_clock_now(), limit));
+}
+
+void
 hp_exchange_close(hp_exchange *ex)
 {
     if (ex->generation != hp_fork_generation())

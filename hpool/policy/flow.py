@@ -68,7 +68,10 @@ def call(
     settings: the client's, see policy.settings; they are not to be changed.
     """
     request = PreparedRequest(
-        method, url, headers, extensions=arguments.get("extensions")
+        method,
+        redirects.ascii_url(url),
+        headers,
+        extensions=arguments.get("extensions"),
     )
     request._encode(arguments)
     return Flow(client, arguments, settings).run(request)
@@ -140,7 +143,8 @@ class Flow:
                 self._learn(request, response)
             try:
                 next_request = self._next(request, response)
-            except BaseException:
+            except BaseException as exc:
+                _complete(exc, request, response)
                 response.close()
                 raise
             if next_request is None:
@@ -148,10 +152,9 @@ class Flow:
             self._passed(response)
             self._leave(request.url, next_request.url)
             request, response = next_request, None
-            request._rewind()
         response.history[:] = self.history
         if not self._stream:
-            response.content
+            _core._finish(response)
         return response
 
     # -- one hop
@@ -288,12 +291,16 @@ class Flow:
             verdict = self._check(next_request, [*self.history, response])
             if verdict is False or verdict is USE_LAST_RESPONSE:
                 return None
+        next_request._rewind()
         self._redirects += 1
         return next_request
 
     def _passed(self, response: Any) -> None:
-        """A response the call does not end with."""
-        drain(response)
+        """A response the call does not end with. A small body is read, which
+        frees its connection; any other is closed."""
+        limits = self.client.limits
+        most = _DRAIN if limits.drain_bytes is None else limits.drain_bytes
+        _core._drain(response, min(most, _DRAIN), limits.drain_timeout)
         response.history[:] = self.history
         self.history.append(response)
 
@@ -308,13 +315,11 @@ def _auth(
     return None if value is None else auth_of(value)
 
 
-def drain(response: Any) -> None:
-    """Reads a small body, which frees its connection; closes any other. What
-    fails on the way is of no interest: the next request will see for itself."""
-    length = response.headers.get("Content-Length", "")
-    try:
-        if length.isdecimal() and int(length) <= _DRAIN:
-            response.content
-    except RequestException:
-        pass
-    response.close()
+def _complete(
+    exc: BaseException, request: PreparedRequest, response: Any
+) -> None:
+    """An error about an answer knows it."""
+    if isinstance(exc, RequestException) and exc.response is None:
+        exc.response = response
+        if exc.request is None:
+            exc.request = request

@@ -14,8 +14,9 @@ from __future__ import annotations
 
 from urllib.parse import quote, urljoin, urlsplit
 
-from .._redact import url_for_text
-from ..errors import InvalidSchema, InvalidURL
+from .. import _core
+from .._prepare import idna_url
+from ..errors import InvalidSchema, InvalidURL, MissingSchema
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
     from .request import PreparedRequest
 
 STATUSES = frozenset({301, 302, 303, 307, 308})
-
-_DEFAULT_PORTS = {"http": 80, "https": 443}
 
 _CREDENTIALS = ("Authorization", "WWW-Authenticate", "Cookie", "Cookie2")
 
@@ -57,11 +56,7 @@ def following(
     _change_method(next_request, response.status_code)
     if not next_request._can_rewind():
         return None
-    try:
-        next_request.url = resolve(request.url, location)
-    except (InvalidURL, InvalidSchema) as exc:
-        exc.request, exc.response = request, response
-        raise
+    next_request.url = resolve(request.url, location)
     strip = list(_OF_A_PROXY)
     if not is_same_origin(request.url, next_request.url):
         strip += _CREDENTIALS
@@ -93,9 +88,8 @@ def _set_referer(request: PreparedRequest, before: str, own: bool) -> None:
     if old.scheme == "https" and new.scheme == "http":
         request.headers.pop("Referer", None)
     elif not own:
-        netloc = old.netloc.rpartition("@")[2]
-        parts = old._replace(netloc=netloc, fragment="")
-        request.headers["Referer"] = _encoded(parts).geturl()
+        parts = _without_userinfo(_encoded(old._replace(fragment="")))
+        request.headers["Referer"] = parts.geturl()
 
 
 # ---- URLs --------------------------------------------------------------------
@@ -106,7 +100,7 @@ def resolve(url: str, location: str) -> str:
 
     `location` is as it came, in Latin-1: bytes beyond ASCII count as UTF-8
     where they are. What the URL has after # holds on unless the Location has
-    its own. InvalidURL, InvalidSchema.
+    its own; credentials in a Location are a server's, and left out. InvalidURL, MissingSchema, InvalidSchema.
     """
     try:
         location = location.encode("latin-1").decode("utf-8")
@@ -115,21 +109,31 @@ def resolve(url: str, location: str) -> str:
     if any(c < " " or c == "\x7f" for c in location):
         raise InvalidURL("the Location of a redirect has control characters")
     try:
-        target = urljoin(url, location)
-        parts = urlsplit(target)
-        port = parts.port
+        parts = urlsplit(urljoin(url, location))
+        parts.port  # it may be no number
+        if urlsplit(location).netloc:
+            parts = _without_userinfo(parts)
     except ValueError as exc:
-        raise InvalidURL(f"cannot parse the Location of a redirect: {exc}")
-    if parts.scheme not in _DEFAULT_PORTS:
-        raise InvalidSchema(
-            f"a redirect leads to {parts.scheme}:, which is not supported; "
-            "http and https are"
-        )
-    if not parts.hostname or port == 0:
-        shown = url_for_text(target)
-        raise InvalidURL(f"a redirect leads to {shown}, which has no host")
+        raise InvalidURL(f"the Location of a redirect is no URL: {exc}")
     fragment = parts.fragment or urlsplit(url).fragment
-    return _encoded(parts._replace(fragment=fragment)).geturl()
+    target = ascii_url(_encoded(parts._replace(fragment=fragment)).geturl())
+    try:
+        _core._origin(target)
+    except (InvalidURL, MissingSchema, InvalidSchema) as exc:
+        raise type(exc)(f"the Location of a redirect: {exc}") from None
+    return target
+
+
+def _without_userinfo(parts: SplitResult) -> SplitResult:
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2])
+
+
+def ascii_url(url: str) -> str:
+    """`url` with a host in ASCII, so that all who look at it see the same."""
+    if url.isascii():
+        return url
+    host = urlsplit(url).netloc.rpartition("@")[2]
+    return url if host.isascii() else idna_url(url)
 
 
 def _encoded(parts: SplitResult) -> SplitResult:
@@ -141,12 +145,6 @@ def _encoded(parts: SplitResult) -> SplitResult:
     return parts._replace(path=path, query=query, fragment=fragment)
 
 
-def origin(url: str) -> tuple[str, str, int | None]:
-    """(scheme, host, port), to be compared."""
-    parts = urlsplit(url)
-    port = parts.port or _DEFAULT_PORTS.get(parts.scheme)
-    return parts.scheme, parts.hostname or "", port
-
-
 def is_same_origin(a: str, b: str) -> bool:
-    return origin(a) == origin(b)
+    """Scheme, host and port are the same, as the core reads them."""
+    return _core._origin(a) == _core._origin(b)
