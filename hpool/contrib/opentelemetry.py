@@ -389,10 +389,9 @@ def _split(url: str) -> SplitResult | None:
 
 
 def _full_url(parts: SplitResult, sensitive: frozenset[str] | None) -> str:
-    userinfo, at, host = parts.netloc.rpartition("@")
     fields = (_redacted(field, sensitive) for field in parts.query.split("&"))
     return parts._replace(
-        netloc=f"REDACTED:REDACTED@{host}" if at else host,
+        netloc=parts.netloc.rpartition("@")[2],
         query="&".join(fields) if parts.query else "",
     ).geturl()
 
