@@ -145,6 +145,10 @@ def _encoded(parts: SplitResult) -> SplitResult:
     return parts._replace(path=path, query=query, fragment=fragment)
 
 
+def origin(url: str) -> tuple[str, str, int]:
+    """(scheme, host, port), as the core reads them; to be compared."""
+    return _core._origin(url)
+
+
 def is_same_origin(a: str, b: str) -> bool:
-    """Scheme, host and port are the same, as the core reads them."""
-    return _core._origin(a) == _core._origin(b)
+    return origin(a) == origin(b)

@@ -17,7 +17,7 @@ from tests.server.scripted import (
     until_closed,
 )
 from tests.server.world import moved
-from tests.tools import Call, advance, closes, gauges, until_idle
+from tests.tools import Call, advance, gauges, until_idle
 
 OK = respond(b"ok")
 NOTHING = (0, 0, 0, 0, 0)
