@@ -14,6 +14,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 import hpool
+from hpool.policy.digest import DigestAuth
 from hpool.policy.multipart import Multipart, encode, guess_type
 from tests.server.scripted import (
     ScriptedServer,
@@ -327,6 +328,16 @@ def test_sent_again_it_is_the_same():
     assert whole(body) == b""
     body.rewind()
     assert body.next()  # half sent
+    body.rewind()
+    assert whole(body) == raw
+
+
+def test_sent_again_after_a_piece_that_was_held_back():
+    """The one after the head has been read by then."""
+    body, _ = encode(None, {"f": b"x" * 100000, "g": io.BytesIO(bytes(100000))})
+    raw = whole(body)
+    body.rewind()
+    assert len(body.next()) < 1000
     body.rewind()
     assert whole(body) == raw
 
@@ -660,6 +671,28 @@ def test_a_body_is_sent_again_after_a_redirect(server, new_client, tmp_path):
     assert (second.method, second.target) == ("POST", "/there")
     assert second.body == first.body
     assert received(second) == [("f", "a", OCTETS, b"0123456789" * 99999)]
+
+
+CHALLENGE = {"WWW-Authenticate": 'Digest realm="r", nonce="n", qop="auth"'}
+
+
+def test_a_body_is_sent_again_for_auth(server, new_client):
+    """The answer to a challenge takes the whole body once more."""
+    no = respond(b"no", 401, CHALLENGE)
+    s = server([expect(), send(no), expect(), send(respond(b"yes"))])
+    files = {"f": ("f", io.BytesIO(b"x" * 100000))}
+    answer = new_client().post(s.url, files=files, auth=DigestAuth("u", "p"))
+    assert answer.read() == b"yes"
+    first, second = s.connections[0].requests
+    assert (first.get("Authorization"), first.body) == (None, second.body)
+    assert received(second) == [("f", "f", OCTETS, b"x" * 100000)]
+
+
+def test_a_body_that_is_gone_is_an_error_for_auth(server, new_client):
+    s = server([expect(), send(respond(b"no", 401, CHALLENGE))])
+    files = {"f": (c for c in [b"x"])}
+    with pytest.raises(hpool.UnrewindableBodyError):
+        new_client().post(s.url, files=files, auth=DigestAuth("u", "p"))
 
 
 def test_a_body_that_is_gone_is_not_sent_again(server, new_client):
