@@ -45,17 +45,10 @@ _DataIn: TypeAlias = (
     Buffer | str | Mapping[Any, Any] | Iterable[Any] | _SupportsRead
 )
 _ContentIn: TypeAlias = Buffer | str | Iterable[Buffer | str] | _SupportsRead
-_FileContent: TypeAlias = Buffer | str | _SupportsRead | Iterable[Buffer | str]
-_FileName: TypeAlias = _Text | None
-_FileIn: TypeAlias = (
-    _FileContent
-    | tuple[_FileName, _FileContent]
-    | tuple[_FileName, _FileContent, str | None]
-    | tuple[_FileName, _FileContent, str | None, _HeadersIn | None]
-)
-_FilesIn: TypeAlias = (
-    Mapping[str, _FileIn | list[_FileIn]] | Iterable[tuple[str, _FileIn]]
-)
+# A file: bytes, str, a binary file, an iterable of bytes, or a tuple (file
+# name, one of these, content type, headers). Any, since a type checker joins the
+# kinds in one literal to object.
+_FilesIn: TypeAlias = Mapping[str, Any] | Iterable[tuple[str, Any]]
 # A number, (connect, read), (connect, read, write, pool), a Timeout of ours
 # or of another library, None. Left out: the client's.
 _TimeoutIn: TypeAlias = Any

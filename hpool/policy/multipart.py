@@ -90,6 +90,7 @@ class Multipart(Source):
         """A part with a file, which is bytes, str, a binary file, an iterable
         of bytes, or a tuple (file name or None, one of these, content type,
         headers), the last two optional. None as the file adds nothing.
+        A content type counts for more than one among the headers.
 
         Without a tuple the file name is the file's own, else the field's; the
         content type is guessed from it. TypeError, InvalidArgument.
@@ -97,16 +98,19 @@ class Multipart(Source):
         filename, content, content_type, headers = _file_parts(name, file)
         if content is None:
             return
-        lines = [_disposition(name, filename)]
-        own = list(_part_headers(headers, name))
-        if content_type is None and not any(
-            key.lower() == "content-type" for key, _ in own
-        ):
-            content_type = guess_type(filename)
-        if content_type is not None:
-            own.insert(0, ("Content-Type", content_type))
-        lines += [_header_line(key, value, name) for key, value in own]
-        self._add_part(lines, _part(content, name))
+        fields = [
+            (key, value)
+            for key, value in _part_headers(headers, name)
+            if content_type is None or key.lower() != "content-type"
+        ]
+        if all(key.lower() != "content-type" for key, _ in fields):
+            content_type = content_type or guess_type(filename)
+            if content_type is not None:
+                fields.insert(0, ("Content-Type", content_type))
+        lines = [_header_line(key, value, name) for key, value in fields]
+        self._add_part(
+            [_disposition(name, filename), *lines], _part(content, name)
+        )
 
     def end(self) -> None:
         """After the last part."""

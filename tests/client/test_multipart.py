@@ -155,6 +155,10 @@ OCTETS = "application/octet-stream"
             {"f": ("a", b"x", None, {"content-type": "a/b"})},
             [("f", "a", "a/b", b"x")],
         ),
+        (
+            {"f": ("a", b"x", "a/b", {"Content-Type": "c/d"})},
+            [("f", "a", "a/b", b"x")],
+        ),
         ({"f": (None, b"x")}, [("f", None, None, b"x")]),
         ({"f": (None, "x", "text/html")}, [("f", None, None, b"x")]),
         ({"f": ("a", iter([b"x", b"", "y"]))}, [("f", "a", OCTETS, b"xy")]),
