@@ -55,6 +55,10 @@ void hp_process_after_fork(bool (*later)(void));
  * something. Any thread; never blocks for long. */
 void hp_process_resume(void);
 
+/* For an interpreter that begins after one has ended: takes the shutdown back.
+ * Any thread. */
+void hp_process_begin(void);
+
 /* For the interpreter's exit hook: fails all exchanges with HP_E_CLOSED, waits
  * up to one second until no thread is inside the core, stops the keeper. Calls
  * made afterwards work without a keeper (nothing is kept idle). Blocks. */

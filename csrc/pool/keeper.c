@@ -6,7 +6,7 @@
  *   STOPPED   --fork_parent, has pools--> RUNNING, or LATE if it can be later
  *   LATE      --resume, hp_keeper_call--> RUNNING
  *   any       --fork_child--------------> STOPPED, without pools
- *   any       --stop_for_good-----------> gone
+ *   any       --stop_for_good-----------> gone, until hp_keeper_begin
  *
  * From fork_prepare's beginning to the fork's end nobody can start it: else a
  * release on another thread would undo the stop while it is waited for. The
@@ -395,6 +395,14 @@ hp_keeper_stop_for_good(void)
     hp_unlock(&keeper.mu);
     stop();
     drop_pools();
+}
+
+void
+hp_keeper_begin(void)
+{
+    hp_lock(&keeper.mu);
+    keeper.gone_for_good = false;
+    hp_unlock(&keeper.mu);
 }
 
 void

@@ -55,8 +55,10 @@ void hp_keeper_resume(void);
 /* It was stopped and has something to do. Never blocks. */
 bool hp_keeper_is_late(void);
 
-/* Exit: stops and joins; later calls find no keeper. */
+/* Exit: stops and joins; later calls find no keeper, until there is a new
+ * beginning. */
 void hp_keeper_stop_for_good(void);
+void hp_keeper_begin(void);
 
 /* One round for one pool (keep.c), keeper thread only: expires, arms, does the
  * chores. Returns when it wants the next round (hp_clock_now()), HP_NEVER for

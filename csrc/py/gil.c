@@ -174,6 +174,13 @@ hpy_drive_sendall(hpy_state *st, hp_upgraded *u, hp_ns timeout, const void *buf,
 }
 
 void
+hpy_begin(void)
+{
+    atomic_store(&exiting, false);
+    hp_process_begin();
+}
+
+void
 hpy_detached_shutdown(void)
 {
     PyThreadState *thread = PyEval_SaveThread();

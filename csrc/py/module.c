@@ -170,7 +170,8 @@ module_forked(PyObject *module, PyObject *unused)
     Py_RETURN_NONE;
 }
 
-/* The interpreters that use the core; the last one to exit shuts it down. */
+/* The interpreters that use the core. It is shut down by the last one to end,
+ * and by the main one, which takes the process with it. */
 static atomic_int users;
 
 static PyObject *
@@ -181,7 +182,7 @@ module_shutdown(PyObject *module, PyObject *unused)
     bool counted = st->counted;
     st->counted = false;
     hpy_unlock(&st->lock);
-    if (counted && atomic_fetch_sub(&users, 1) == 1)
+    if (counted && (atomic_fetch_sub(&users, 1) == 1 || st->main_interpreter))
         hpy_detached_shutdown();
     Py_RETURN_NONE;
 }
@@ -327,7 +328,8 @@ module_exec(PyObject *m)
     }
     hp_process_after_fork(hpy_resume_later);
     st->counted = true;
-    atomic_fetch_add(&users, 1);
+    if (atomic_fetch_add(&users, 1) == 0)
+        hpy_begin();
     return register_at_exit(m) < 0 ? -1 : register_at_fork(m);
 }
 

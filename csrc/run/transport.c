@@ -172,6 +172,12 @@ next_to_interrupt(void)
     return p;
 }
 
+void
+hp_process_begin(void)
+{
+    hp_keeper_begin();
+}
+
 /* Connections are closed on the way, so that no lock may be held. */
 void
 hp_process_shutdown(void)

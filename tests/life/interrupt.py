@@ -16,9 +16,9 @@ NOTHING = (0, 0, 0, 0, 0)
 reached = threading.Event()  # for calls to set: what comes now is meant
 
 
-def _main_is_asleep():
-    """Whether the main thread is in a system call that waits."""
-    path = f"/proc/self/task/{os.getpid()}/stat"
+def thread_is_asleep(native_id):
+    """Whether that thread is in a system call that waits."""
+    path = f"/proc/self/task/{native_id}/stat"
     if not os.path.exists(path):
         return True  # no Linux: then the signal comes a little before
     with open(path) as file:
@@ -40,7 +40,7 @@ def interrupted(call, when, kill=kill):
     reached.clear()
 
     def send():
-        until(lambda: when() and _main_is_asleep())
+        until(lambda: when() and thread_is_asleep(os.getpid()))
         sent.append(time.monotonic())
         kill()
 

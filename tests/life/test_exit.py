@@ -1,16 +1,13 @@
 """The end of the process, and what is left before it."""
 
+import signal
+import threading
+
 import pytest
 
-from tests.life.child import finish, run, start
-from tests.server.scripted import (
-    expect,
-    respond,
-    send,
-    serve,
-    silent_port,
-    until_closed,
-)
+from tests.life.child import finish, run, said, start
+from tests.life.phases import KEEPER, possible, program, world
+from tests.server.scripted import expect, respond, send, serve, until_closed
 
 OK = respond(b"ok")
 HALF = respond(b"half", headers={"Content-Length": 100})
@@ -29,47 +26,73 @@ def in_daemon(function):
 """
 
 
-def test_a_thread_is_blocked_in_a_read(server):
-    """A daemon thread waits for the rest of a body: the process ends at once, with
-    code 0 and without a word."""
-    s = server([expect(), send(HALF), until_closed()])
-    program = """
-response = client.get(url)
-assert response.read1() == b"half"
-in_daemon(response.read)
-while True:
-    try:
-        response.read(0)
-    except hpool.errors.ConcurrentUse:
-        break
-"""
-    run(COMMON + program, s.url, seconds=10)
+# How the main thread ends: what it does, and the exit code.
+ENDS = {
+    "return": ("", 0),
+    "exit": ("with client, hpool.Client():\n    sys.exit(3)", 3),
+    "exception": ("raise SystemExit(ValueError('x').args[0])", 1),
+    "_exit": ("with client:\n    os._exit(4)", 4),
+    "signal": ("import signal\nos.kill(os.getpid(), signal.SIGTERM)", -signal.SIGTERM),
+    "forked": ("if os.fork() == 0:\n    sys.exit(5)\nos.wait()\nsys.exit(6)", 6),
+}
 
 
-def test_a_thread_is_blocked_in_a_head(server):
-    """The same for a thread that waits for a head, a slot or a dial."""
-    s = server([expect(), until_closed()])
+def ends_well(ca, folder, phase, end, *, tls=False):
+    action, code = ENDS[end]
+    action = f"warnings.simplefilter('ignore', DeprecationWarning)\n{action}"
+    with world(ca, folder, tls=tls, phase=phase) as w:
+        process = start(program(phase, action), *w.arguments, **w.how)
+        out, err = ("", "x\n" if end == "exception" else "")
+        assert finish(process, 10) == (code, out, err)
+
+
+@pytest.mark.parametrize("phase", [*possible(), *KEEPER])
+def test_a_thread_is_in_the_middle_of_something(ca, tmp_path, phase):
+    """A daemon thread is somewhere in a request, or the keeper at some work, when the
+    main thread ends: so does the process, at once, with code 0 and without a word."""
+    ends_well(ca, tmp_path, phase, "return")
+
+
+@pytest.mark.parametrize("end", ENDS)
+@pytest.mark.parametrize("phase", ["slot", "connect", "head, kept", "body", "drain"])
+def test_ways_to_end(ca, tmp_path, phase, end):
+    """The same for other ways to end."""
+    ends_well(ca, tmp_path, phase, end)
+
+
+@pytest.mark.parametrize("phase", ["handshake", "send", "head", "body", "drain"])
+def test_in_the_middle_of_something_over_tls(ca, tmp_path, phase):
+    """The same over TLS."""
+    ends_well(ca, tmp_path, phase, "return", tls=True)
+
+
+def test_threads_that_are_waited_for(server):
+    """Threads that are no daemons the interpreter waits for: they get their answers
+    although the main thread has ended."""
+    go = threading.Event()
+
+    def answer(request):
+        assert go.wait(10)
+        return OK
+
+    s = server([serve(answer)])
     program = """
+from tests.tools import gauges, until
 client = hpool.Client(timeout=60, limits=hpool.Limits(max_conns_per_host=1))
-in_daemon(lambda: client.get(url))
-while client.stats().total.in_use < 1:
-    pass
-in_daemon(lambda: client.get(url))
-while client.stats().total.waiting < 1:
-    pass
-"""
-    run(COMMON + program, s.url, seconds=10)
 
+def work():
+    assert client.get(url).read() == b"ok"
+    print("answered", flush=True)
 
-def test_a_thread_is_blocked_in_a_dial():
-    """The same for a dial that hangs."""
-    program = """
-in_daemon(lambda: client.get(url))
-while client.stats().total.dialing < 1:
-    pass
+for _ in range(3):
+    threading.Thread(target=work).start()
+until(lambda: gauges(client) == (0, 1, 0, 0, 2))
+print("ended", flush=True)
 """
-    with silent_port() as port:
-        run(COMMON + program, f"http://127.0.0.1:{port}", seconds=10)
+    process = start(COMMON + program, s.url)
+    said(process, "ended")
+    go.set()
+    assert finish(process, 10) == (0, "answered\n" * 3, "")
 
 
 def test_many_threads_at_work(server):
@@ -114,24 +137,69 @@ response = client.get(url)
     run(COMMON + program, s.url, seconds=10)
 
 
-def test_an_atexit_function_may_still_ask(server):
-    """A function registered with atexit can still make a request, or is told that
-    it is too late."""
-    s = server([serve(OK)])
-    program = """
-import atexit
+@pytest.mark.parametrize("before", ["", "import hpool"])
+def test_an_atexit_function_may_still_ask(either, before):
+    """A function registered with atexit before hpool was imported is called when the
+    core has shut down: it is served all the same, and nothing is kept."""
+    s, trust = either([serve(OK)])
+    program = f"""
+import atexit, sys
+{before}
 
 def last():
-    try:
-        client.get(url).read()
-    except hpool.RequestException:
-        pass
+    for _ in range(2):
+        assert hpool.get(sys.argv[1]).content == b"ok"
+        assert client.get(sys.argv[1]).read() == b"ok"
+    client.get(sys.argv[1]).close()
     print("asked", flush=True)
 
-client.get(url).read()
 atexit.register(last)
+import hpool
+client = hpool.Client(timeout=10)
+assert client.get(sys.argv[1]).read() == b"ok"
 """
-    assert run(COMMON + program, s.url, seconds=10) == "asked\n"
+    assert run(program, s.url, seconds=10, **trust) == "asked\n"
+
+
+CYCLE = """
+class Holder:
+    def __init__(self):
+        self.client = hpool.Client(timeout=10, leak_warnings=False)
+        self.response = self.client.get(url)
+        self.me = self
+
+    def __del__(self):
+        {at_end}
+
+holders = [Holder() for _ in range(3)]
+hpool.holder = Holder()
+sys.holder = Holder()
+{where}
+"""
+
+
+@pytest.mark.parametrize("where", ["", "del holders"])
+@pytest.mark.parametrize(
+    "at_end",
+    [
+        "pass",
+        "self.response.close(); self.client.close()",
+        "self.client.close()",
+        "self.response.read1(2)",
+        "self.client.get(url).close()",
+    ],
+)
+def test_what_is_torn_down_with_the_interpreter(either, at_end, where):
+    """Clients and responses in globals, in other modules and in cycles, used by
+    destructors that run when the interpreter is half gone."""
+    s, trust = either([expect(), send(HALF), until_closed()])
+    at_end = f"""
+        try:
+            {at_end}
+        except hpool.RequestException:
+            pass
+"""
+    run(COMMON + CYCLE.format(at_end=at_end, where=where), s.url, seconds=10, **trust)
 
 
 def test_a_destructor_at_the_end(server):

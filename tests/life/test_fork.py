@@ -63,18 +63,6 @@ def by_connection(s):
     return [[r.target for r in c.requests] for c in s.connections]
 
 
-@pytest.fixture(params=["http", "https"])
-def either(request, server, ca):
-    """either(script) starts a server, plain or TLS, that the program trusts: itself,
-    and what run() needs for that."""
-
-    def start(*scripts, **how):
-        tls = ca.server_context() if request.param == "https" else None
-        return server(*scripts, tls=tls, **how), {"SSL_CERT_FILE": ca.pem}
-
-    return start
-
-
 def test_both_go_on(either):
     """With an idle connection in the pool the parent forks: the child makes a
     connection of its own, the parent goes on with the one it has."""

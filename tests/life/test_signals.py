@@ -44,18 +44,6 @@ def hang_or_answer(connection):
         connection.send(HALF if request.target == "/half" else OK)
 
 
-@pytest.fixture(params=["http", "https"])
-def either(request, server, ca):
-    """either(script) starts a server, plain or TLS, that the program trusts: its URL,
-    and what run() needs."""
-
-    def start(*scripts):
-        tls = ca.server_context() if request.param == "https" else None
-        return server(*scripts, tls=tls), {"SSL_CERT_FILE": ca.pem}
-
-    return start
-
-
 # ---- the phases, in order ----------------------------------------------------
 
 
