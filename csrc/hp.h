@@ -408,7 +408,8 @@ void hp_exchange_free(hp_exchange *ex);
 typedef struct hp_upgraded hp_upgraded;
 
 /* Hands the connection out, once; bytes that came with the head are read
- * first. It counts for no limit any more. NULL with *err HP_E_INVALID_ARGUMENT
+ * first. It counts for no limit any more. One thread may receive while another
+ * sends. NULL with *err HP_E_INVALID_ARGUMENT
  * (not upgraded, or taken before). */
 hp_upgraded *hp_exchange_take_upgraded(hp_exchange *ex, hp_err *err);
 /* timeout: longest silence, negative = none. DONE with *got == 0 is EOF. */

@@ -62,11 +62,13 @@ enter(upgraded *self)
     return u;
 }
 
-static void
+/* False: it was closed meanwhile. */
+static bool
 leave(upgraded *self)
 {
     hp_upgraded *dead = NULL;
     hpy_lock(&self->lock);
+    bool open = !self->closing;
     if (--self->users == 0 && self->closing) {
         dead = self->u;
         self->u = NULL;
@@ -74,6 +76,22 @@ leave(upgraded *self)
     hpy_unlock(&self->lock);
     if (dead != NULL)
         hp_upgraded_free(dead);
+    return open;
+}
+
+/* What moved before a close() counts; what failed, or found the end, did so
+ * because of it. */
+static int
+outcome(upgraded *self, hp_drive d, bool moved, bool open, const hp_err *err)
+{
+    if (d == HP_DRIVE_DONE && (moved || open))
+        return 0;
+    if (open || err->code == HP_E_INTERRUPTED || err->code == HP_E_FORKED)
+        hpy_raise(self->st, err, self->response);
+    else
+        hpy_raise_text(self->st, self->response, HP_E_CLOSED,
+                       "the connection was closed");
+    return -1;
 }
 
 static void
@@ -106,10 +124,7 @@ receive(upgraded *self, void *buf, size_t cap, size_t *got)
     *got = 0;
     hp_drive d =
         hpy_drive_recv(self->st, u, self->timeout, buf, cap, got, &err);
-    leave(self);
-    if (d != HP_DRIVE_DONE)
-        hpy_raise(self->st, &err, self->response);
-    return d == HP_DRIVE_DONE ? 0 : -1;
+    return outcome(self, d, *got > 0, leave(self), &err);
 }
 
 static PyObject *
@@ -158,10 +173,7 @@ send_all(upgraded *self, const Py_buffer *view)
         return -1;
     hp_drive d = hpy_drive_sendall(self->st, u, self->timeout, view->buf,
                                    (size_t)view->len, &err);
-    leave(self);
-    if (d != HP_DRIVE_DONE)
-        hpy_raise(self->st, &err, self->response);
-    return d == HP_DRIVE_DONE ? 0 : -1;
+    return outcome(self, d, true, leave(self), &err);
 }
 
 static PyObject *

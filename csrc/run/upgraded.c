@@ -1,5 +1,6 @@
 /* upgraded: a connection the caller has taken over after 101 or CONNECT. */
 #include <errno.h>
+#include <pthread.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -8,7 +9,11 @@
 #include "run/drive.h"
 #include "run/exchange.h"
 
+/* One thread may receive while another sends, but a stream has one user at a
+ * time: `io` is held while bytes are moved, which never waits. It is no
+ * hp_mutex because OpenSSL's gate is passed under it; no fork takes it. */
 struct hp_upgraded {
+    pthread_mutex_t io;
     hp_pconn *conn;
     unsigned generation;
     char *early; /* bytes that came with the head */
@@ -33,6 +38,7 @@ take(hp_exchange *ex, hp_err *err)
         hp_err_set(err, HP_E_NOMEM, "out of memory");
         return NULL;
     }
+    pthread_mutex_init(&u->io, NULL);
     u->early = early;
     u->early_len = n;
     u->conn = ex->upgraded;
@@ -58,6 +64,27 @@ static hp_stream *
 stream_of(const hp_upgraded *u)
 {
     return u->conn->net.stream;
+}
+
+static ssize_t
+read_some(hp_upgraded *u, void *buf, size_t cap, hp_err *err)
+{
+    hp_stream *s = stream_of(u);
+    pthread_mutex_lock(&u->io);
+    ssize_t r = s->ops->read(s, buf, cap, err);
+    pthread_mutex_unlock(&u->io);
+    return r;
+}
+
+static ssize_t
+write_some(hp_upgraded *u, const void *buf, size_t n, hp_err *err)
+{
+    hp_stream *s = stream_of(u);
+    struct iovec iov = {.iov_base = (void *)buf, .iov_len = n};
+    pthread_mutex_lock(&u->io);
+    ssize_t r = s->ops->writev(s, &iov, 1, err);
+    pthread_mutex_unlock(&u->io);
+    return r;
 }
 
 static bool
@@ -152,10 +179,9 @@ hp_upgraded_recv(hp_upgraded *u, const hp_driver *driver, hp_ns timeout,
         return HP_DRIVE_DONE;
     if (forked(u, err))
         return HP_DRIVE_ERROR;
-    hp_stream *s = stream_of(u);
     patience p = patience_for(driver, timeout, HP_E_READ_TIMEOUT);
     for (;;) {
-        ssize_t r = s->ops->read(s, buf, cap, err);
+        ssize_t r = read_some(u, buf, cap, err);
         if (r >= 0 || r == HP_IO_TRUNCATED) {
             *got = r > 0 ? (size_t)r : 0;
             return HP_DRIVE_DONE;
@@ -171,12 +197,9 @@ hp_upgraded_sendall(hp_upgraded *u, const hp_driver *driver, hp_ns timeout,
 {
     if (forked(u, err))
         return HP_DRIVE_ERROR;
-    hp_stream *s = stream_of(u);
     patience p = patience_for(driver, timeout, HP_E_WRITE_TIMEOUT);
     for (size_t sent = 0; sent < n;) {
-        struct iovec iov = {.iov_base = (char *)buf + sent,
-                            .iov_len = n - sent};
-        ssize_t r = s->ops->writev(s, &iov, 1, err);
+        ssize_t r = write_some(u, (const char *)buf + sent, n - sent, err);
         if (r > 0) {
             sent += (size_t)r;
             p.deadline = hp_deadline_after(hp_clock_now(), p.timeout);
@@ -192,8 +215,11 @@ void
 hp_upgraded_shutdown(hp_upgraded *u)
 {
     hp_stream *s = stream_of(u);
-    if (s->ops->shutdown && u->generation == hp_fork_generation())
-        s->ops->shutdown(s);
+    if (s->ops->shutdown == NULL || u->generation != hp_fork_generation())
+        return;
+    pthread_mutex_lock(&u->io);
+    s->ops->shutdown(s);
+    pthread_mutex_unlock(&u->io);
 }
 
 int

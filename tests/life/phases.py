@@ -73,8 +73,8 @@ def pieces():
 
 def upgraded():
     headers = {"Upgrade": "echo", "Connection": "Upgrade"}
-    connection = client.get(url + "/upgrade", headers=headers).upgraded()
-    return reach(connection)
+    kept.append(client.get(url + "/upgrade", headers=headers).upgraded())
+    return reach(kept[-1])
 
 def orphan():
     global client
@@ -84,15 +84,15 @@ def orphan():
     except hpool.TotalTimeout:
         pass
 
-kept = []
+kept, ended = [], []
 thread = None
 
 def in_daemon(function):
     def run():
         try:
             function()
-        except hpool.ClosedError:  # the program closes the client at its end
-            pass
+        except hpool.ClosedError as error:  # the program closes the client at its end
+            ended.append(error)
 
     global thread
     thread = threading.Thread(target=run, daemon=True)
