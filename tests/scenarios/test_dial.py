@@ -319,6 +319,14 @@ def datagrams():
     return near
 
 
+def spoken():
+    """Somebody has sent on it what would pass for an answer."""
+    near, far = socket.socketpair()
+    far.sendall(respond(b"poison"))
+    far.close()
+    return near
+
+
 def wrapped():
     near, far = socket.socketpair()
     far.close()
@@ -348,8 +356,9 @@ class Detached:
         (socket.socket, hpool.ConnectError, "a.test:80: what dial= ret.*not connected"),
         (listening, hpool.ConnectError, "what dial= returned is not connected"),
         (datagrams, ValueError, "what dial= returned is no stream socket"),
+        (spoken, ValueError, "returned is a socket with bytes that nobody has read"),
     ],
-    ids="None int str big huge file TLS closed fresh listening datagrams".split(),
+    ids="None int str big huge file TLS closed fresh listening datagrams spoken".split(),
 )
 def test_what_is_no_connected_socket(new_client, make, kind, words):
     """The error says what it should have been; the slot is given back."""
