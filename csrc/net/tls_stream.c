@@ -28,6 +28,7 @@ enum {
     RECORD_MAX = 16384,    /* RFC 8446 5.1 */
     RECORDS_PER_CALL = 16, /* a fast reader must not keep a writer for ever */
     LOOKS_PER_CALL = 64,   /* nor a peer that sends only tickets a reader */
+    ERRORS_KEPT = 16,      /* as many as OpenSSL keeps */
     SERVER_NAME_MAX = 253  /* RFC 1035 2.3.4 without the root's dot */
 };
 
@@ -89,6 +90,32 @@ bio_stalled(tls_stream *s, BIO *b, ssize_t r)
     return r == 0 ? 0 : -1;
 }
 
+/* The lower stream may be TLS, which uses OpenSSL's list of errors for itself,
+ * while those of the call that we are in wait there to be read: of a bad
+ * certificate, say, about which an alert is sent. Set aside for so long. */
+typedef struct errors {
+    unsigned long codes[ERRORS_KEPT];
+    int n;
+} errors;
+
+static void
+set_aside(errors *e)
+{
+    unsigned long code;
+    e->n = 0;
+    while ((code = ERR_get_error()) != 0) {
+        if (e->n < ERRORS_KEPT)
+            e->codes[e->n++] = code;
+    }
+}
+
+static void
+put_back(const errors *e)
+{
+    for (int i = 0; i < e->n; i++)
+        ERR_raise(ERR_GET_LIB(e->codes[i]), ERR_GET_REASON(e->codes[i]));
+}
+
 static bool
 may_look(const tls_stream *s)
 {
@@ -104,8 +131,11 @@ bio_read(BIO *b, char *buf, int n)
         return 0;
     if (!may_look(s))
         return bio_stalled(s, b, HP_IO_WANT_READ);
+    errors mine;
     s->looks--;
+    set_aside(&mine);
     ssize_t r = s->lower->ops->read(s->lower, buf, (size_t)n, s->low);
+    put_back(&mine);
     if (r <= 0)
         return bio_stalled(s, b, r);
     keep_first(&s->first, buf, (size_t)r);
@@ -119,8 +149,11 @@ bio_write(BIO *b, const char *buf, int n)
     BIO_clear_retry_flags(b);
     if (n <= 0)
         return 0;
+    errors mine;
     struct iovec v = {(char *)buf, (size_t)n};
+    set_aside(&mine);
     ssize_t r = s->lower->ops->writev(s->lower, &v, 1, s->low);
+    put_back(&mine);
     return r > 0 ? (int)r : bio_stalled(s, b, r);
 }
 

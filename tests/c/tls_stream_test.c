@@ -1045,28 +1045,46 @@ relay(SSL *outer, SSL *inner, bool handshake)
     ERR_clear_error();
 }
 
+/* A server within the outer one's connection; p->client is asked for
+ * "inner.test" and becomes the inner stream. */
+static SSL *
+inner_server(pair *p, server_spec spec, hp_tls *t)
+{
+    hp_err err;
+    SSL_CTX *ctx = server_ctx_new(spec, NULL);
+    SSL *inner = SSL_new(ctx);
+    SSL_CTX_free(ctx);
+    SSL_set_bio(inner, BIO_new(BIO_s_mem()), BIO_new(BIO_s_mem()));
+    SSL_set_accept_state(inner);
+    hp_err_clear(&err);
+    p->client = hp_tls_stream_new(t, p->client, "inner.test", &err);
+    CHECK(p->client);
+    return inner;
+}
+
+static int
+shake_inner(pair *p, SSL *inner, hp_err *err)
+{
+    int r, n = 0;
+    hp_err_clear(err);
+    while (wants(r = p->client->ops->handshake(p->client, err))) {
+        CHECK(n++ < 100);
+        relay(p->server, inner, true);
+    }
+    relay(p->server, inner, true);
+    return r;
+}
+
 static void
 tls_in_tls(void)
 {
     char buf[100];
     hp_err err;
-    server_spec spec = {.san = "DNS:inner.test"};
     hp_tls_config c = trusting();
-    pair p = connected((server_spec){0}, NULL, NULL);
-    SSL_CTX *ctx = server_ctx_new(spec, NULL);
-    SSL *inner = SSL_new(ctx);
-    SSL_set_bio(inner, BIO_new(BIO_s_mem()), BIO_new(BIO_s_mem()));
-    SSL_set_accept_state(inner);
     hp_tls *t = setting(&c);
-    hp_err_clear(&err);
-    p.client = hp_tls_stream_new(t, p.client, "inner.test", &err);
-    CHECK(p.client);
-    int r, n = 0;
-    while ((r = p.client->ops->handshake(p.client, &err)) != 0) {
-        CHECK(wants(r) && n++ < 100);
-        relay(p.server, inner, true);
-    }
-    relay(p.server, inner, true);
+    pair p = connected((server_spec){0}, NULL, NULL);
+    SSL *inner = inner_server(&p, (server_spec){.san = "DNS:inner.test"}, t);
+    CHECK_INT(shake_inner(&p, inner, &err), 0);
     CHECK_INT(alive(&p), HP_ALIVE);
     CHECK_INT(client_write(&p, "deep", 4, NULL, 0), 4);
     relay(p.server, inner, false);
@@ -1081,7 +1099,26 @@ tls_in_tls(void)
     CHECK(SSL_shutdown(p.server) >= 0); /* the outer layer ends, not ours */
     CHECK_INT(client_read(&p, buf, 3), HP_IO_TRUNCATED);
     SSL_free(inner);
-    SSL_CTX_free(ctx);
+    hp_tls_unref(t);
+    pair_free(&p);
+}
+
+/* The alert about it goes out through the outer layer, which uses OpenSSL's
+ * list of errors for itself. */
+static void
+tls_in_tls_distrusts(void)
+{
+    hp_err err;
+    hp_tls_config c = trusting();
+    hp_tls *t = setting(&c);
+    server_spec spec = {.san = "DNS:inner.test", .issuer = &stranger};
+    pair p = connected((server_spec){0}, NULL, NULL);
+    SSL *inner = inner_server(&p, spec, t);
+    CHECK_INT(shake_inner(&p, inner, &err), HP_IO_ERROR);
+    CHECK_INT(err.code, HP_E_TLS);
+    CHECK(strstr(err.text, "certificate verify failed for inner.test"));
+    CHECK_INT(client_read(&p, (char[1]){0}, 1), HP_IO_ERROR);
+    SSL_free(inner);
     hp_tls_unref(t);
     pair_free(&p);
 }
@@ -1284,6 +1321,7 @@ main(void)
     RUN(the_answer_to_a_broken_upload);
     RUN(goodbyes);
     RUN(tls_in_tls);
+    RUN(tls_in_tls_distrusts);
     RUN(eight_clients_with_one_setting);
     cert_free(&ca);
     cert_free(&stranger);
