@@ -30,6 +30,7 @@
 #include "base/reason.h"
 #include "base/span.h"
 #include "net/dial_options.h"
+#include "net/proxy.h"
 #include "net/tls.h"
 #include "pool/holders.h"
 #include "pool/limits.h"
@@ -200,8 +201,12 @@ typedef struct hp_request {
                             continues another; 0 = from now */
     hp_tls *tls;         /* needed for https; a reference is taken */
     hp_span server_name; /* TLS name instead of the host; empty = the host */
-    hp_cancel *cancel;   /* NULL = none; a reference is taken */
-    bool close;          /* send Connection: close, do not keep */
+    hp_proxy *proxy;   /* NULL = direct; a reference is taken. What is asked of
+                          dial_options holds for the way to the proxy */
+    bool has_proxies;  /* other requests of this caller use one: a field named
+                          Proxy-Authorization is not for the target, either */
+    hp_cancel *cancel; /* NULL = none; a reference is taken */
+    bool close;        /* send Connection: close, do not keep */
     hp_idempotent idempotent;
     bool no_stale_replay; /* what is lost on a kept connection stays lost */
     hp_request_trace trace;
@@ -222,7 +227,8 @@ typedef struct hp_exchange hp_exchange;
  * only source.ptr (until free); everything else is copied. NULL with *err:
  * HP_E_INVALID_URL, HP_E_MISSING_SCHEME, HP_E_UNSUPPORTED_SCHEME,
  * HP_E_NEEDS_IDNA, HP_E_INVALID_METHOD, HP_E_INVALID_HEADER,
- * HP_E_INVALID_ARGUMENT, HP_E_CLOSED, HP_E_NOMEM. Never blocks. */
+ * HP_E_INVALID_ARGUMENT (also a proxy where a Unix socket is where all
+ * connections go), HP_E_CLOSED, HP_E_NOMEM. Never blocks. */
 hp_exchange *hp_exchange_new(hp_transport *t, const hp_request *request,
                              hp_err *err);
 
@@ -298,7 +304,8 @@ void hp_exchange_interrupt(hp_exchange *ex);
 
 /* What HP_DRIVE_DIAL asks for. */
 typedef struct hp_dial_wanted {
-    hp_span host; /* lower case, v6 without brackets; the exchange's */
+    hp_span host; /* the proxy's, if there is one; lower case, v6 without
+                     brackets; the exchange's */
     uint16_t port;
     hp_ns timeout; /* of what is left of connect and total, the shorter; above
                       0; HP_NO_LIMIT: none */
@@ -364,6 +371,7 @@ typedef struct hp_conn_facts {
     bool tls_resumed;
     unsigned attempts;       /* 1 + replays */
     const char *key;         /* pool key: "|http|example.com:80" */
+    const char *proxy;       /* "http://proxy:3128"; "" for none */
     hp_close_reason release; /* HP_KEEP: kept; else why not; valid when the
                                 connection was given up */
     bool released;

@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from ._jsonerror import JSONDecodeError as JSONDecodeError
     from .policy.cookies import Cookies as Cookies
     from .policy.flow import USE_LAST_RESPONSE as USE_LAST_RESPONSE
+    from .policy.proxy import Proxy as Proxy
     from .policy.request import PreparedRequest as PreparedRequest
     from .policy.request import Request as Request
 
@@ -101,6 +102,7 @@ __all__ = [
     "PoolTimeout",
     "PreparedRequest",
     "ProtocolError",
+    "Proxy",
     "ProxyError",
     "QueueFull",
     "ReadError",
@@ -153,6 +155,7 @@ __all__ = [
 _LATE = {
     "Cookies": "policy.cookies",
     "PreparedRequest": "policy.request",
+    "Proxy": "policy.proxy",
     "Request": "policy.request",
     "USE_LAST_RESPONSE": "policy.flow",
 }

@@ -26,6 +26,7 @@ from ._retries import Retries
 from ._stats import Stats
 from .config import TLS, Limits, Timeout
 from .policy.cookies import Cookies
+from .policy.proxy import Proxy
 from .policy.request import PreparedRequest
 
 _T = TypeVar("_T")
@@ -60,6 +61,16 @@ _ResolveIn: TypeAlias = Mapping[str, str | Iterable[str]]
 _SocketOption: TypeAlias = (
     tuple[int, int, int | Buffer] | tuple[int, int, None, int]
 )
+# "" and False are none at all.
+_ProxyIn: TypeAlias = (
+    str | Proxy | Literal[False] | Callable[[str], str | Proxy | None] | Any
+)
+_ProxiesIn: TypeAlias = (
+    Mapping[str, str | Proxy | Literal[False] | None]
+    | str
+    | Literal[False]
+    | Callable[[str], str | Proxy | None]
+)
 _CertIn: TypeAlias = (
     str | PathLike[str] | tuple[Any, Any] | tuple[Any, Any, Any] | list[Any]
 )
@@ -84,6 +95,8 @@ class Client:
         verify: _VerifyIn = True,
         cert: _CertIn | None = None,
         tls: TLS | None = None,
+        proxy: _ProxyIn | None = None,
+        proxies: _ProxiesIn | None = None,
         trust_env: bool = True,
         decompress: bool = True,
         max_size: int | None = None,
@@ -124,6 +137,8 @@ class Client:
         verify: _VerifyIn | None = None,
         cert: _CertIn | None = None,
         tls: TLS | None = None,
+        proxy: _ProxyIn | None = None,
+        proxies: _ProxiesIn | None = None,
         cancel: CancelToken | None = None,
         idempotent: bool | None = None,
         retries: Retries | int | None = None,
@@ -154,6 +169,8 @@ class Client:
         verify: _VerifyIn | None = None,
         cert: _CertIn | None = None,
         tls: TLS | None = None,
+        proxy: _ProxyIn | None = None,
+        proxies: _ProxiesIn | None = None,
         cancel: CancelToken | None = None,
         idempotent: bool | None = None,
         retries: Retries | int | None = None,
@@ -184,6 +201,8 @@ class Client:
         verify: _VerifyIn | None = None,
         cert: _CertIn | None = None,
         tls: TLS | None = None,
+        proxy: _ProxyIn | None = None,
+        proxies: _ProxiesIn | None = None,
         cancel: CancelToken | None = None,
         idempotent: bool | None = None,
         retries: Retries | int | None = None,
@@ -214,6 +233,8 @@ class Client:
         verify: _VerifyIn | None = None,
         cert: _CertIn | None = None,
         tls: TLS | None = None,
+        proxy: _ProxyIn | None = None,
+        proxies: _ProxiesIn | None = None,
         cancel: CancelToken | None = None,
         idempotent: bool | None = None,
         retries: Retries | int | None = None,
@@ -244,6 +265,8 @@ class Client:
         verify: _VerifyIn | None = None,
         cert: _CertIn | None = None,
         tls: TLS | None = None,
+        proxy: _ProxyIn | None = None,
+        proxies: _ProxiesIn | None = None,
         cancel: CancelToken | None = None,
         idempotent: bool | None = None,
         retries: Retries | int | None = None,
@@ -274,6 +297,8 @@ class Client:
         verify: _VerifyIn | None = None,
         cert: _CertIn | None = None,
         tls: TLS | None = None,
+        proxy: _ProxyIn | None = None,
+        proxies: _ProxiesIn | None = None,
         cancel: CancelToken | None = None,
         idempotent: bool | None = None,
         retries: Retries | int | None = None,
@@ -304,6 +329,8 @@ class Client:
         verify: _VerifyIn | None = None,
         cert: _CertIn | None = None,
         tls: TLS | None = None,
+        proxy: _ProxyIn | None = None,
+        proxies: _ProxiesIn | None = None,
         cancel: CancelToken | None = None,
         idempotent: bool | None = None,
         retries: Retries | int | None = None,
@@ -335,6 +362,8 @@ class Client:
         verify: _VerifyIn | None = None,
         cert: _CertIn | None = None,
         tls: TLS | None = None,
+        proxy: _ProxyIn | None = None,
+        proxies: _ProxiesIn | None = None,
         cancel: CancelToken | None = None,
         idempotent: bool | None = None,
         retries: Retries | int | None = None,
@@ -365,6 +394,8 @@ class Client:
         verify: _VerifyIn | None = None,
         cert: _CertIn | None = None,
         tls: TLS | None = None,
+        proxy: _ProxyIn | None = None,
+        proxies: _ProxiesIn | None = None,
         cancel: CancelToken | None = None,
         idempotent: bool | None = None,
         retries: Retries | int | None = None,
@@ -394,6 +425,8 @@ class Client:
         verify: _VerifyIn | None = None,
         cert: _CertIn | None = None,
         tls: TLS | None = None,
+        proxy: _ProxyIn | None = None,
+        proxies: _ProxiesIn | None = None,
         cancel: CancelToken | None = None,
     ) -> int: ...
     def close(self) -> None: ...
@@ -453,6 +486,10 @@ class Client:
     def check_redirect(self) -> _CheckRedirect | None: ...
     @check_redirect.setter
     def check_redirect(self, value: _CheckRedirect | None) -> None: ...
+    @property
+    def proxies(self) -> Any: ...
+    @proxies.setter
+    def proxies(self, value: _ProxiesIn | None) -> None: ...
     @property
     def base_url(self) -> str: ...
     @property
@@ -728,6 +765,8 @@ def get(
     verify: _VerifyIn | None = None,
     cert: _CertIn | None = None,
     tls: TLS | None = None,
+    proxy: _ProxyIn | None = None,
+    proxies: _ProxiesIn | None = None,
     cancel: CancelToken | None = None,
     idempotent: bool | None = None,
     retries: Retries | int | None = None,
@@ -757,6 +796,8 @@ def options(
     verify: _VerifyIn | None = None,
     cert: _CertIn | None = None,
     tls: TLS | None = None,
+    proxy: _ProxyIn | None = None,
+    proxies: _ProxiesIn | None = None,
     cancel: CancelToken | None = None,
     idempotent: bool | None = None,
     retries: Retries | int | None = None,
@@ -786,6 +827,8 @@ def head(
     verify: _VerifyIn | None = None,
     cert: _CertIn | None = None,
     tls: TLS | None = None,
+    proxy: _ProxyIn | None = None,
+    proxies: _ProxiesIn | None = None,
     cancel: CancelToken | None = None,
     idempotent: bool | None = None,
     retries: Retries | int | None = None,
@@ -815,6 +858,8 @@ def post(
     verify: _VerifyIn | None = None,
     cert: _CertIn | None = None,
     tls: TLS | None = None,
+    proxy: _ProxyIn | None = None,
+    proxies: _ProxiesIn | None = None,
     cancel: CancelToken | None = None,
     idempotent: bool | None = None,
     retries: Retries | int | None = None,
@@ -844,6 +889,8 @@ def put(
     verify: _VerifyIn | None = None,
     cert: _CertIn | None = None,
     tls: TLS | None = None,
+    proxy: _ProxyIn | None = None,
+    proxies: _ProxiesIn | None = None,
     cancel: CancelToken | None = None,
     idempotent: bool | None = None,
     retries: Retries | int | None = None,
@@ -873,6 +920,8 @@ def patch(
     verify: _VerifyIn | None = None,
     cert: _CertIn | None = None,
     tls: TLS | None = None,
+    proxy: _ProxyIn | None = None,
+    proxies: _ProxiesIn | None = None,
     cancel: CancelToken | None = None,
     idempotent: bool | None = None,
     retries: Retries | int | None = None,
@@ -902,6 +951,8 @@ def delete(
     verify: _VerifyIn | None = None,
     cert: _CertIn | None = None,
     tls: TLS | None = None,
+    proxy: _ProxyIn | None = None,
+    proxies: _ProxiesIn | None = None,
     cancel: CancelToken | None = None,
     idempotent: bool | None = None,
     retries: Retries | int | None = None,
@@ -932,6 +983,8 @@ def request(
     verify: _VerifyIn | None = None,
     cert: _CertIn | None = None,
     tls: TLS | None = None,
+    proxy: _ProxyIn | None = None,
+    proxies: _ProxiesIn | None = None,
     cancel: CancelToken | None = None,
     idempotent: bool | None = None,
     retries: Retries | int | None = None,
@@ -959,6 +1012,8 @@ def configure(
     verify: _VerifyIn = True,
     cert: _CertIn | None = None,
     tls: TLS | None = None,
+    proxy: _ProxyIn | None = None,
+    proxies: _ProxiesIn | None = None,
     trust_env: bool = True,
     decompress: bool = True,
     max_size: int | None = None,
@@ -1015,6 +1070,8 @@ def _send_once(
     verify: _VerifyIn | None = None,
     cert: _CertIn | None = None,
     tls: TLS | None = None,
+    proxy: _ProxyIn | None = None,
+    proxies: _ProxiesIn | None = None,
     cancel: CancelToken | None = None,
     idempotent: bool | None = None,
     retries: Retries | int | None = None,

@@ -109,6 +109,16 @@ class Log:
             words = "connecting to %s failed: %s"
             _conn(info, words, info["address"], info["error"])
 
+    def proxy_connect_start(self, info: Info) -> None:
+        words = "asking the proxy %s for a tunnel to %s"
+        _conn(info, words, info["proxy"], info["target"])
+
+    def proxy_connect_done(self, info: Info) -> None:
+        if info["error"] is None:
+            _conn(info, "the tunnel to %s is open", info["target"])
+        else:
+            _conn(info, "no tunnel: %s", info["error"])
+
     def tls_handshake_start(self, info: Info) -> None:
         _conn(info, "TLS handshake with %s", info["server_name"])
 

@@ -155,6 +155,9 @@ class ConnectionInfo(Frozen):
     attempts     1, and 1 more for each time the request was sent again
     key          the pool's key
     release      None while in use; "keep", or why it was not kept
+    proxy        "http://proxy:3128" if it goes through one; `remote` is then
+                 the proxy's address, and tls_version ... tell of TLS with the
+                 server alone
     """
 
     __slots__ = (
@@ -173,6 +176,7 @@ class ConnectionInfo(Frozen):
         "attempts",
         "key",
         "release",
+        "proxy",
     )
 
     id: int
@@ -190,6 +194,7 @@ class ConnectionInfo(Frozen):
     attempts: int
     key: str
     release: str | None
+    proxy: str | None
 
     def __init__(
         self,
@@ -208,6 +213,7 @@ class ConnectionInfo(Frozen):
         attempts: int = 1,
         key: str = "",
         release: str | None = None,
+        proxy: str | None = None,
     ) -> None:
         self._fill({
             "id": id,
@@ -225,12 +231,15 @@ class ConnectionInfo(Frozen):
             "attempts": attempts,
             "key": key,
             "release": release,
+            "proxy": proxy or None,
         })
 
     def __repr__(self) -> str:
         if not self.id:
             return "<ConnectionInfo: none>"
         parts = [f"#{self.id} to {self.remote}", self._history()]
+        if self.proxy:
+            parts.append(f"by {self.proxy}")
         if self.tls_version:
             parts.append(self.tls_version + " resumed" * self.resumed)
         if self.attempts > 1:

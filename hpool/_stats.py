@@ -348,7 +348,9 @@ def _name(key: str) -> str:
     if not key:
         return "total"
     proxy, scheme, host, *_ = [*key.split("|"), "", ""]
-    return f"{scheme}://{host}" + (f" via {proxy}" if proxy else "")
+    proxy = proxy.partition("#")[0]
+    where = f"{scheme}://{host}" if host else scheme
+    return where + (f" via {proxy}" if proxy else "")
 
 
 def _fit(name: str) -> str:

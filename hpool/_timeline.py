@@ -31,6 +31,8 @@ SHOWN: Final = frozenset({
     "dns_done",
     "connect_start",
     "connect_done",
+    "proxy_connect_start",
+    "proxy_connect_done",
     "tls_handshake_start",
     "tls_handshake_done",
     "got_conn",
@@ -121,7 +123,7 @@ class _Row:
 
     __slots__ = (
         "attempts", "connecting", "dns", "drain", "held", "holder", "host",
-        "instants", "tls", "whole",
+        "instants", "tls", "tunnel", "whole",
     )  # fmt: skip
 
     def __init__(self, info: Info) -> None:
@@ -130,6 +132,7 @@ class _Row:
         self.instants: list[tuple[float, str, dict[str, Any]]] = []
         self.dns: _Slice | None = None
         self.tls: _Slice | None = None
+        self.tunnel: _Slice | None = None
         self.connecting: _Slice | None = None
         self.attempts: dict[str, float] = {}  # those under way
         self.drain: _Slice | None = None
@@ -318,6 +321,18 @@ class _Chart:
             row.connecting.end = time
             row.connecting = None
             row.failed(info)
+
+    def proxy_connect_start(self, info: Info) -> None:
+        row = self._row(info)
+        row.tunnel = row.add("proxy", info["time"], **_own(info))
+
+    def proxy_connect_done(self, info: Info) -> None:
+        row = self._row(info)
+        tunnel = row.tunnel or row.add("proxy", info["time"])
+        tunnel.end = info["time"]
+        tunnel.args |= _own(info)
+        row.tunnel = None
+        row.failed(info)
 
     def tls_handshake_start(self, info: Info) -> None:
         row = self._row(info)

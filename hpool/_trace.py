@@ -50,6 +50,16 @@ _DETAILS: dict[str, Callable[[tuple[int, ...], tuple[Any, ...]], Info]] = {
     },
     "connect_start": lambda n, text: {"address": text[0]},
     "connect_done": lambda n, text: {"address": text[0], "error": text[1]},
+    "proxy_connect_start": lambda n, text: {
+        "proxy": text[0],
+        "target": text[1],
+    },
+    "proxy_connect_done": lambda n, text: {
+        "proxy": text[0],
+        "target": text[1],
+        "status": n[0] or None,
+        "error": text[2],
+    },
     "tls_handshake_start": lambda n, text: {"server_name": text[0]},
     "tls_handshake_done": lambda n, text: {
         "version": text[0],

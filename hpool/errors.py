@@ -149,7 +149,18 @@ class SSLError(ConnectError):
 
 
 class ProxyError(ConnectionError):
-    """The proxy refused or failed."""
+    """The proxy could not be reached, failed, or refused; the text names it.
+
+    status: int or None. That of its answer to CONNECT, if there was one.
+    """
+
+    status: int | None
+
+    def __init__(
+        self, *args: object, status: int | None = None, **where: Any
+    ) -> None:
+        super().__init__(*args, **where)
+        self.status = status
 
 
 class ReadError(ConnectionError):

@@ -1,5 +1,6 @@
 """Servers for the tests. Each stands in tests/server/."""
 
+import os
 from contextlib import ExitStack
 
 import pytest
@@ -7,8 +8,15 @@ import pytest
 from tests.server.authority import Authority
 from tests.server.cserver import SOURCE, CServer, compile_c
 from tests.server.nginx import Nginx
+from tests.server.proxies import Microsocks, Squid, Tinyproxy
 from tests.server.scripted import ScriptedServer
 from tests.server.world import World
+
+
+# The machine's own proxies play no part.
+for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+    os.environ.pop(name, None)
+    os.environ.pop(name.upper(), None)
 
 
 @pytest.fixture
@@ -30,6 +38,38 @@ def ca(tmp_path_factory):
 def nginx(tmp_path_factory, ca):
     """nginx with http_url and https_url, its certificate issued by `ca`."""
     running = Nginx(tmp_path_factory.mktemp("nginx"), ca.files())
+    yield running
+    running.close()
+
+
+@pytest.fixture(scope="session")
+def tinyproxy(tmp_path_factory):
+    """An http proxy for everybody."""
+    running = Tinyproxy(tmp_path_factory.mktemp("tinyproxy"))
+    yield running
+    running.close()
+
+
+@pytest.fixture(scope="session")
+def squid(tmp_path_factory, ca):
+    """An http and https proxy that wants credentials."""
+    running = Squid(tmp_path_factory.mktemp("squid"), ca.files())
+    yield running
+    running.close()
+
+
+@pytest.fixture(scope="session")
+def microsocks(tmp_path_factory):
+    """A SOCKS5 proxy for everybody."""
+    running = Microsocks(tmp_path_factory.mktemp("microsocks"))
+    yield running
+    running.close()
+
+
+@pytest.fixture(scope="session")
+def microsocks_login(tmp_path_factory):
+    """A SOCKS5 proxy that wants credentials."""
+    running = Microsocks(tmp_path_factory.mktemp("microsocks"), login=True)
     yield running
     running.close()
 

@@ -21,6 +21,7 @@ static const char *const errc_names[] = {
     [HP_E_RESOLVE] = "resolve",
     [HP_E_CONNECT] = "connect",
     [HP_E_DIAL] = "dial",
+    [HP_E_PROXY] = "proxy",
     [HP_E_TLS] = "tls",
     [HP_E_TLS_CONFIG] = "tls_config",
     [HP_E_WRITE] = "write",
@@ -52,8 +53,9 @@ static_assert(sizeof(errc_names) / sizeof(*errc_names) == HP_ERRC_COUNT,
 static const char *const phase_names[] = {
     [HP_PHASE_NONE] = "none",       [HP_PHASE_POOL] = "pool",
     [HP_PHASE_RESOLVE] = "resolve", [HP_PHASE_CONNECT] = "connect",
-    [HP_PHASE_TLS] = "tls",         [HP_PHASE_SEND] = "send",
-    [HP_PHASE_HEAD] = "head",       [HP_PHASE_BODY] = "body",
+    [HP_PHASE_PROXY] = "proxy",     [HP_PHASE_TLS] = "tls",
+    [HP_PHASE_SEND] = "send",       [HP_PHASE_HEAD] = "head",
+    [HP_PHASE_BODY] = "body",
 };
 static_assert(sizeof(phase_names) / sizeof(*phase_names) == HP_PHASE_COUNT,
               "every phase has a name");

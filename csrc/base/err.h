@@ -28,6 +28,7 @@ typedef enum hp_errc {
     HP_E_RESOLVE,
     HP_E_CONNECT,
     HP_E_DIAL, /* the caller's dial= failed; it knows why */
+    HP_E_PROXY, /* not reached, or it refused; the text names it */
     HP_E_TLS,
     HP_E_TLS_CONFIG, /* unreadable CA file, key without certificate, ... */
     /* on the connection */
@@ -63,6 +64,7 @@ typedef enum hp_phase {
     HP_PHASE_POOL,    /* waiting for a connection */
     HP_PHASE_RESOLVE, /* looking up the host */
     HP_PHASE_CONNECT,
+    HP_PHASE_PROXY, /* TLS with the proxy, and the tunnel through it */
     HP_PHASE_TLS,
     HP_PHASE_SEND,
     HP_PHASE_HEAD,
@@ -78,6 +80,7 @@ typedef struct hp_err {
     hp_errc code;
     hp_phase phase;
     int sys_errno; /* 0 when no system call was to blame */
+    int status;    /* HP_E_PROXY: of the answer to CONNECT; 0: none came */
     char text[HP_ERR_TEXT_MAX];
 } hp_err;
 
@@ -86,7 +89,7 @@ hp_err_clear(hp_err *e)
 {
     e->code = HP_OK;
     e->phase = HP_PHASE_NONE;
-    e->sys_errno = 0;
+    e->sys_errno = e->status = 0;
     e->text[0] = '\0';
 }
 

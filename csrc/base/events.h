@@ -15,6 +15,8 @@
  *   dns_done                 coalesced               name, addresses, error
  *   connect_start                                    address
  *   connect_done                                     address, error
+ *   proxy_connect_start                              proxy, target
+ *   proxy_connect_done   status (0: none)            proxy, target, error
  *   tls_handshake_start                              server_name
  *   tls_handshake_done       resumed                 version, cipher, error
  *   got_conn                 reused, was_idle,       remote
@@ -61,6 +63,8 @@
     X(DNS_DONE, "dns_done")                                                    \
     X(CONNECT_START, "connect_start")                                          \
     X(CONNECT_DONE, "connect_done")                                            \
+    X(PROXY_CONNECT_START, "proxy_connect_start")                              \
+    X(PROXY_CONNECT_DONE, "proxy_connect_done")                                \
     X(TLS_HANDSHAKE_START, "tls_handshake_start")                              \
     X(TLS_HANDSHAKE_DONE, "tls_handshake_done")                                \
     X(GOT_CONN, "got_conn")                                                    \

@@ -86,3 +86,46 @@ hp_addrs_from_addrinfo(const struct addrinfo *list, int *n_usable)
     }
     return a;
 }
+
+/* ---- order ---- */
+
+static bool
+wanted(const hp_addr *a, int family)
+{
+    int its = a->u.sa.sa_family;
+    return family == AF_UNSPEC || its == AF_UNIX || its == family;
+}
+
+/* The next wanted address from i on whose being of family `first` is `same`;
+ * n when there is none. */
+static int
+seek(const hp_addrs *a, int i, int family, int first, bool same)
+{
+    while (i < a->n && !(wanted(&a->list[i], family) &&
+                         (a->list[i].u.sa.sa_family == first) == same))
+        i++;
+    return i;
+}
+
+int
+hp_addrs_order(const hp_addrs *a, int family, int *order)
+{
+    int i = 0, n = 0;
+    while (i < a->n && !wanted(&a->list[i], family))
+        i++;
+    if (i == a->n)
+        return 0;
+    int first = a->list[i].u.sa.sa_family;
+    int other = seek(a, 0, family, first, false);
+    while (i < a->n || other < a->n) {
+        if (i < a->n) {
+            order[n++] = i;
+            i = seek(a, i + 1, family, first, true);
+        }
+        if (other < a->n) {
+            order[n++] = other;
+            other = seek(a, other + 1, family, first, false);
+        }
+    }
+    return n;
+}

@@ -21,6 +21,12 @@ hp_addrs *hp_addrs_new(int n);
 hp_addrs *hp_addrs_ref(hp_addrs *a);
 void hp_addrs_unref(hp_addrs *a); /* NULL is fine */
 
+/* The order to try them in (RFC 8305 4): families take turns, that of the first
+ * one begins; within a family as they came. Those of another family than
+ * `family` are left out, unless that is AF_UNSPEC; a Unix socket never is.
+ * Fills order[a->n] with indices and returns how many there are. */
+int hp_addrs_order(const hp_addrs *a, int family, int *order);
+
 /* Appends them as text, with a space between two: "::1 127.0.0.1". 0, or -1
  * as hp_buf_add. */
 int hp_addrs_format(const hp_addrs *a, hp_buf *out);

@@ -5,14 +5,17 @@
  *   NEW         RESOLVING   step_new -> begin_resolve (a host to look up)
  *   NEW         CONNECTING  step_new -> begin_dial (Unix path, override)
  *   NEW         AWAITING_SOCKET  step_new (custom_dial)
- *   NEW         HANDSHAKE   step_new -> begin_tls (open_stream, with tls)
- *   NEW         READY       step_new -> connected (open_stream, plain)
+ *   NEW         as CONNECTING  step_new -> connected (open_stream)
  *   RESOLVING   CONNECTING  step_resolving -> begin_dial
- *   CONNECTING  HANDSHAKE   step_connecting -> connected -> begin_tls
- *   CONNECTING  READY       step_connecting -> connected
- *   AWAITING_SOCKET  HANDSHAKE, READY  step_awaiting -> connected
- *   HANDSHAKE   READY       step_handshake
- *   any         CLOSED      hp_conn_close, hp_conn_abandon; failed (error)
+ *   CONNECTING  PROXY_HANDSHAKE, TARGET_RESOLVING, TUNNEL, READY
+ *                           step_connecting -> connected -> hp_conn_at_proxy
+ *   CONNECTING  HANDSHAKE, READY
+ *                           step_connecting -> connected -> hp_conn_at_target
+ *   AWAITING_SOCKET  as CONNECTING  step_awaiting -> connected
+ *   HANDSHAKE   READY       hp_conn_step_handshake
+ *   any         CLOSED      hp_conn_close, hp_conn_abandon; hp_conn_failed
+ *
+ * The states of a proxy and their table are in conn_proxy.c, TLS in conn_tls.c.
  *
  * Truths per state, checked by assert_state():
  *
@@ -20,6 +23,8 @@
  *   RESOLVING   owns a resolve, nothing else; has a dial_start
  *   CONNECTING  owns a dial, nothing else; has a dial_start
  *   AWAITING_SOCKET  owns at most given_fd; has a dial_start
+ *   PROXY_HANDSHAKE, TARGET_RESOLVING, TUNNEL  own a stream, the second of
+ *               them a resolve, the third a tunnel; spec has a proxy; connected
  *   HANDSHAKE   owns a stream that wraps another; spec has tls; connected
  *   READY       owns a stream; connected; secured if and only if spec has tls
  *   CLOSED      owns nothing
@@ -36,6 +41,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "net/conn_impl.h"
 #include "net/conn_tell.h"
 #include "net/dial.h"
 
@@ -49,7 +55,8 @@ static bool
 owns_only(const hp_conn *c, bool resolve, bool dial, bool stream)
 {
     return (c->resolve != NULL) == resolve && (c->dial != NULL) == dial &&
-           (c->stream != NULL) == stream;
+           (c->stream != NULL) == stream &&
+           (c->tunnel != NULL) == (c->state == HP_CONN_TUNNEL);
 }
 
 static void
@@ -72,6 +79,12 @@ assert_state(const hp_conn *c)
     case HP_CONN_AWAITING_SOCKET:
         assert(owns_only(c, false, false, false));
         assert(c->times.dial_start && c->spec->custom_dial);
+        break;
+    case HP_CONN_PROXY_HANDSHAKE:
+    case HP_CONN_TARGET_RESOLVING:
+    case HP_CONN_TUNNEL:
+        assert(owns_only(c, c->state == HP_CONN_TARGET_RESOLVING, false, true));
+        assert(c->times.connected && c->spec->proxy);
         break;
     case HP_CONN_HANDSHAKE:
         assert(owns_only(c, false, false, true));
@@ -100,6 +113,7 @@ hp_conn_init(hp_conn *c, const hp_dial_spec *spec, hp_ns connect_timeout,
         .given_fd = -1,
         .connect_timeout = connect_timeout,
         .connect_deadline = HP_NEVER,
+        .tunnel_deadline = HP_NEVER,
         .tls_timeout = tls_timeout,
         .tls_deadline = HP_NEVER,
     };
@@ -111,10 +125,11 @@ hp_conn_extend(hp_conn *c, hp_ns connect_timeout, hp_ns tls_timeout)
     hp_ns now = hp_clock_now();
     c->connect_timeout = connect_timeout;
     c->tls_timeout = tls_timeout;
-    if (c->state == HP_CONN_RESOLVING || c->state == HP_CONN_CONNECTING ||
-        c->state == HP_CONN_AWAITING_SOCKET)
+    if (c->state > HP_CONN_NEW && c->state < HP_CONN_HANDSHAKE)
         c->connect_deadline = hp_deadline_after(now, connect_timeout);
-    if (c->state == HP_CONN_HANDSHAKE)
+    if (c->state == HP_CONN_TUNNEL)
+        c->tunnel_deadline = hp_conn_tunnel_deadline(c);
+    if (c->state == HP_CONN_HANDSHAKE || c->state == HP_CONN_PROXY_HANDSHAKE)
         c->tls_deadline = hp_deadline_after(now, tls_timeout);
 }
 
@@ -124,10 +139,14 @@ hp_conn_phase(const hp_conn *c)
     switch (c->state) {
     case HP_CONN_NEW:
     case HP_CONN_RESOLVING:
+    case HP_CONN_TARGET_RESOLVING:
         return HP_PHASE_RESOLVE;
     case HP_CONN_CONNECTING:
     case HP_CONN_AWAITING_SOCKET:
         return HP_PHASE_CONNECT;
+    case HP_CONN_PROXY_HANDSHAKE:
+    case HP_CONN_TUNNEL:
+        return HP_PHASE_PROXY;
     case HP_CONN_HANDSHAKE:
         return HP_PHASE_TLS;
     default:
@@ -145,17 +164,27 @@ drop_given(hp_conn *c)
     c->given_fd = -1;
 }
 
-static void
-close_quietly(hp_conn *c, bool polite)
+void
+hp_conn_drop(hp_conn *c, bool polite)
 {
     drop_given(c);
     hp_resolve_free(c->resolve);
     hp_dial_free(c->dial);
+    hp_tunnel_free(c->tunnel);
     if (c->stream)
         c->stream->ops->close(c->stream, polite);
     c->resolve = NULL;
     c->dial = NULL;
+    c->tunnel = NULL;
     c->stream = NULL;
+}
+
+static void
+close_quietly(hp_conn *c, bool polite)
+{
+    hp_conn_drop(c, polite);
+    hp_addrs_unref(c->targets);
+    c->targets = NULL;
     c->state = HP_CONN_CLOSED;
 }
 
@@ -177,33 +206,30 @@ hp_conn_abandon(hp_conn *c)
         hp_dial_abandon(c->dial);
     c->resolve = NULL;
     c->dial = NULL;
+    c->tunnel = NULL;
+    c->targets = NULL;
     c->stream = NULL;
     c->state = HP_CONN_CLOSED;
 }
 
-/* Names the phase in *err, which is set, and closes. */
-static hp_step
-failed(hp_conn *c, hp_phase phase, hp_err *err)
+hp_step
+hp_conn_failed(hp_conn *c, hp_phase phase, hp_err *err)
 {
     if (err->phase == HP_PHASE_NONE)
         err->phase = phase;
+    if (c->spec->proxy)
+        hp_conn_blame_proxy(c, err);
     hp_conn_tell_end(c, err->code == HP_E_CONNECT_TIMEOUT ? "timed out"
                                                           : err->text);
     close_quietly(c, false);
     return HP_STEP_ERROR;
 }
 
-static hp_step
-no_memory(hp_conn *c, hp_phase phase, hp_err *err)
+hp_step
+hp_conn_no_memory(hp_conn *c, hp_phase phase, hp_err *err)
 {
     hp_err_set(err, HP_E_NOMEM, "out of memory");
-    return failed(c, phase, err);
-}
-
-static double
-seconds(hp_ns t)
-{
-    return (double)t / (double)HP_NS_PER_S;
+    return hp_conn_failed(c, phase, err);
 }
 
 static hp_step
@@ -212,6 +238,8 @@ connect_timed_out(hp_conn *c, hp_err *err)
     char target[HP_DIAL_TARGET_MAX], tried[320] = "looking up the host";
     const char *open = " (", *close_ = ")";
     hp_dial_target(c->spec, target);
+    if (c->state == HP_CONN_TARGET_RESOLVING)
+        hp_conn_target(c, target);
     if (c->state == HP_CONN_AWAITING_SOCKET)
         snprintf(tried, sizeof tried, "dial= took longer");
     if (c->dial) {
@@ -222,77 +250,19 @@ connect_timed_out(hp_conn *c, hp_err *err)
     }
     hp_err_set(err, HP_E_CONNECT_TIMEOUT,
                "connect to %s timed out after %.1f s%s%s%s", target,
-               seconds(c->connect_timeout), open, tried, close_);
-    return failed(c, hp_conn_phase(c), err);
-}
-
-static hp_step
-tls_timed_out(hp_conn *c, hp_err *err)
-{
-    char target[HP_DIAL_TARGET_MAX];
-    hp_dial_target(c->spec, target);
-    hp_err_set(err, HP_E_TLS_TIMEOUT,
-               "TLS handshake with %s timed out after %.1f s", target,
-               seconds(c->tls_timeout));
-    return failed(c, HP_PHASE_TLS, err);
-}
-
-/* ---- HANDSHAKE ---- */
-
-static hp_step
-begin_tls(hp_conn *c, hp_err *err)
-{
-    hp_conn_tell_handshake_start(c);
-    hp_stream *tls =
-        hp_tls_stream_new(c->spec->tls, c->stream, c->spec->server_name, err);
-    if (tls == NULL) {
-        hp_conn_tell_handshake_done(c, err->text);
-        return failed(c, HP_PHASE_TLS, err);
-    }
-    if (c->spec->sessions)
-        hp_tls_stream_resume(tls, c->spec->sessions);
-    c->stream = tls;
-    c->tls_deadline = hp_deadline_after(hp_clock_now(), c->tls_timeout);
-    c->state = HP_CONN_HANDSHAKE;
-    return HP_STEP_DONE;
-}
-
-static hp_step
-step_handshake(hp_conn *c, hp_waker *waker, hp_wait *w, hp_err *err)
-{
-    int r = c->stream->ops->handshake(c->stream, err);
-    if (r == 0) {
-        c->times.secured = hp_clock_now();
-        c->state = HP_CONN_READY;
-        hp_conn_tell_handshake_done(c, NULL);
-        return HP_STEP_DONE;
-    }
-    if (r != HP_IO_WANT_READ && r != HP_IO_WANT_WRITE) {
-        hp_err_set(err, HP_E_TLS,
-                   "the server closed the connection during "
-                   "the TLS handshake"); /* if nothing is set */
-        return failed(c, HP_PHASE_TLS, err);
-    }
-    if (hp_clock_now() >= c->tls_deadline)
-        return tls_timed_out(c, err);
-    int fd = c->stream->ops->fd(c->stream);
-    if (fd >= 0)
-        hp_wait_fd(w, fd, r == HP_IO_WANT_READ ? POLLIN : POLLOUT);
-    hp_wait_until(w, c->tls_deadline);
-    return HP_STEP_WAIT;
+               hp_conn_seconds(c->connect_timeout), open, tried, close_);
+    return hp_conn_failed(c, hp_conn_phase(c), err);
 }
 
 /* ---- CONNECTING ---- */
 
 /* c->stream has just become ours. */
 static hp_step
-connected(hp_conn *c, hp_err *err)
+connected(hp_conn *c, hp_waker *waker, hp_err *err)
 {
     c->times.connected = hp_clock_now();
-    if (c->spec->tls)
-        return begin_tls(c, err);
-    c->state = HP_CONN_READY;
-    return HP_STEP_DONE;
+    return c->spec->proxy ? hp_conn_at_proxy(c, waker, err)
+                          : hp_conn_at_target(c, err);
 }
 
 static hp_step
@@ -300,7 +270,7 @@ begin_dial(hp_conn *c, hp_addrs *addrs, hp_err *err)
 {
     c->dial = hp_dial_new(addrs, c->spec, err);
     if (c->dial == NULL)
-        return failed(c, HP_PHASE_CONNECT, err);
+        return hp_conn_failed(c, HP_PHASE_CONNECT, err);
     hp_dial_trace(c->dial, &c->trace, c->id);
     c->state = HP_CONN_CONNECTING;
     return HP_STEP_DONE;
@@ -322,7 +292,7 @@ step_connecting(hp_conn *c, hp_waker *waker, hp_wait *w, hp_err *err)
     hp_addr remote;
     hp_step s = hp_dial_step(c->dial, w, &fd, &remote, err);
     if (s == HP_STEP_ERROR)
-        return failed(c, HP_PHASE_CONNECT, err);
+        return hp_conn_failed(c, HP_PHASE_CONNECT, err);
     if (s == HP_STEP_WAIT) {
         if (hp_clock_now() >= c->connect_deadline)
             return connect_timed_out(c, err);
@@ -334,10 +304,10 @@ step_connecting(hp_conn *c, hp_waker *waker, hp_wait *w, hp_err *err)
     c->stream = hp_plain_stream_new(fd);
     if (c->stream == NULL) {
         close(fd);
-        return no_memory(c, HP_PHASE_CONNECT, err);
+        return hp_conn_no_memory(c, HP_PHASE_CONNECT, err);
     }
     note_addresses(c, fd, &remote);
-    return connected(c, err);
+    return connected(c, waker, err);
 }
 
 /* ---- AWAITING_SOCKET ---- */
@@ -365,11 +335,11 @@ not_given(hp_conn *c, hp_err *err)
     hp_dial_target(c->spec, target);
     hp_err_set(err, HP_E_DIAL, "cannot connect to %s: dial= failed", target);
     err->sys_errno = c->given_errno;
-    return failed(c, HP_PHASE_CONNECT, err);
+    return hp_conn_failed(c, HP_PHASE_CONNECT, err);
 }
 
 static hp_step
-use_given(hp_conn *c, hp_err *err)
+use_given(hp_conn *c, hp_waker *waker, hp_err *err)
 {
     char target[HP_DIAL_TARGET_MAX];
     hp_addr remote;
@@ -381,15 +351,15 @@ use_given(hp_conn *c, hp_err *err)
                    "cannot connect to %s: what dial= returned is %s", target,
                    why.text);
         err->sys_errno = why.sys_errno;
-        return failed(c, HP_PHASE_CONNECT, err);
+        return hp_conn_failed(c, HP_PHASE_CONNECT, err);
     }
     c->stream = hp_plain_stream_new(c->given_fd);
     if (c->stream == NULL)
-        return no_memory(c, HP_PHASE_CONNECT, err);
+        return hp_conn_no_memory(c, HP_PHASE_CONNECT, err);
     note_addresses(c, c->given_fd, &remote);
     c->given_fd = -1;
     hp_conn_tell_custom_done(c, NULL);
-    return connected(c, err);
+    return connected(c, waker, err);
 }
 
 static hp_step
@@ -399,7 +369,7 @@ step_awaiting(hp_conn *c, hp_waker *waker, hp_wait *w, hp_err *err)
         return not_given(c, err);
     if (hp_clock_now() >= c->connect_deadline)
         return connect_timed_out(c, err);
-    return c->given_fd >= 0 ? use_given(c, err) : HP_STEP_DIAL;
+    return c->given_fd >= 0 ? use_given(c, waker, err) : HP_STEP_DIAL;
 }
 
 /* ---- RESOLVING ---- */
@@ -408,23 +378,30 @@ static hp_step
 begin_resolve(hp_conn *c, hp_waker *waker, hp_err *err)
 {
     const hp_dial_spec *spec = c->spec;
-    c->resolve =
-        hp_resolve_start(spec->host, spec->family, spec->dns_ttl, waker, err);
-    if (c->resolve == NULL)
-        return failed(c, HP_PHASE_RESOLVE, err);
-    hp_conn_tell_dns_start(c);
     c->state = HP_CONN_RESOLVING;
+    return hp_conn_begin_look_up(c, spec->host, spec->family, waker, err);
+}
+
+hp_step
+hp_conn_begin_look_up(hp_conn *c, const char *host, int family, hp_waker *waker,
+                      hp_err *err)
+{
+    c->resolve = hp_resolve_start(host, family, c->spec->dns_ttl, waker, err);
+    if (c->resolve == NULL)
+        return hp_conn_failed(c, HP_PHASE_RESOLVE, err);
+    hp_conn_tell_dns_start(c);
     return HP_STEP_DONE;
 }
 
-static hp_step
-step_resolving(hp_conn *c, hp_waker *waker, hp_wait *w, hp_err *err)
+hp_step
+hp_conn_look_up(hp_conn *c, hp_waker *waker, hp_wait *w, hp_addrs **addrs,
+                hp_err *err)
 {
-    hp_addrs *addrs;
+    hp_resolve_source by;
     hp_resolve_set_waker(c->resolve, waker); /* the driver may be a new one */
-    int r = hp_resolve_poll(c->resolve, &addrs, &c->resolved_by, err);
+    int r = hp_resolve_poll(c->resolve, addrs, &by, err);
     if (r < 0)
-        return failed(c, HP_PHASE_RESOLVE, err);
+        return hp_conn_failed(c, HP_PHASE_RESOLVE, err);
     if (r == 0) {
         if (hp_clock_now() >= c->connect_deadline)
             return connect_timed_out(c, err);
@@ -433,11 +410,23 @@ step_resolving(hp_conn *c, hp_waker *waker, hp_wait *w, hp_err *err)
             hp_wait_until(w, hp_clock_now() + BLIND_POLL);
         return HP_STEP_WAIT;
     }
-    hp_conn_tell_resolved(c, addrs);
+    hp_conn_tell_resolved(c, *addrs);
     hp_resolve_free(c->resolve);
     c->resolve = NULL;
+    if (by > c->resolved_by)
+        c->resolved_by = by;
+    return HP_STEP_DONE;
+}
+
+static hp_step
+step_resolving(hp_conn *c, hp_waker *waker, hp_wait *w, hp_err *err)
+{
+    hp_addrs *addrs;
+    hp_step s = hp_conn_look_up(c, waker, w, &addrs, err);
+    if (s != HP_STEP_DONE)
+        return s;
     c->times.resolved = hp_clock_now();
-    hp_step s = begin_dial(c, addrs, err);
+    s = begin_dial(c, addrs, err);
     hp_addrs_unref(addrs);
     return s;
 }
@@ -449,12 +438,12 @@ begin_unix(hp_conn *c, hp_err *err)
 {
     hp_addrs *addrs = hp_addrs_new(1);
     if (addrs == NULL)
-        return no_memory(c, HP_PHASE_CONNECT, err);
+        return hp_conn_no_memory(c, HP_PHASE_CONNECT, err);
     hp_step s;
     if (hp_addr_from_path(c->spec->uds, &addrs->list[0]) != 0) {
         hp_err_set_sys(err, HP_E_CONNECT, ENAMETOOLONG,
                        "cannot connect to unix:%s", c->spec->uds);
-        s = failed(c, HP_PHASE_CONNECT, err);
+        s = hp_conn_failed(c, HP_PHASE_CONNECT, err);
     } else {
         s = begin_dial(c, addrs, err);
     }
@@ -463,23 +452,20 @@ begin_unix(hp_conn *c, hp_err *err)
 }
 
 static hp_step
-begin_open(hp_conn *c, hp_err *err)
+begin_open(hp_conn *c, hp_waker *waker, hp_err *err)
 {
     c->stream = c->spec->open_stream(c->spec->open_arg, err);
     if (c->stream)
-        return connected(c, err);
+        return connected(c, waker, err);
     hp_err_set(err, HP_E_CONNECT, "no stream was opened"); /* if not set */
-    return failed(c, HP_PHASE_CONNECT, err);
+    return hp_conn_failed(c, HP_PHASE_CONNECT, err);
 }
 
-static hp_step
-step_new(hp_conn *c, hp_waker *waker, hp_wait *w, hp_err *err)
+hp_step
+hp_conn_begin(hp_conn *c, hp_waker *waker, hp_err *err)
 {
-    c->times.dial_start = hp_clock_now();
-    c->connect_deadline =
-        hp_deadline_after(c->times.dial_start, c->connect_timeout);
     if (c->spec->open_stream)
-        return begin_open(c, err);
+        return begin_open(c, waker, err);
     if (c->spec->custom_dial) {
         c->state = HP_CONN_AWAITING_SOCKET;
         hp_conn_tell_custom_start(c);
@@ -493,6 +479,15 @@ step_new(hp_conn *c, hp_waker *waker, hp_wait *w, hp_err *err)
     return begin_resolve(c, waker, err);
 }
 
+static hp_step
+step_new(hp_conn *c, hp_waker *waker, hp_wait *w, hp_err *err)
+{
+    c->times.dial_start = hp_clock_now();
+    c->connect_deadline =
+        hp_deadline_after(c->times.dial_start, c->connect_timeout);
+    return hp_conn_begin(c, waker, err);
+}
+
 /* ---- the runner ---- */
 
 static hp_step
@@ -502,14 +497,15 @@ step_closed(hp_conn *c, hp_waker *waker, hp_wait *w, hp_err *err)
     return HP_STEP_ERROR;
 }
 
-typedef hp_step step_fn(hp_conn *c, hp_waker *waker, hp_wait *w, hp_err *err);
-
-static step_fn *const steps[] = {
+static hp_conn_fn *const steps[] = {
     [HP_CONN_NEW] = step_new,
     [HP_CONN_RESOLVING] = step_resolving,
     [HP_CONN_CONNECTING] = step_connecting,
     [HP_CONN_AWAITING_SOCKET] = step_awaiting,
-    [HP_CONN_HANDSHAKE] = step_handshake,
+    [HP_CONN_PROXY_HANDSHAKE] = hp_conn_step_proxy_handshake,
+    [HP_CONN_TARGET_RESOLVING] = hp_conn_step_target_resolving,
+    [HP_CONN_TUNNEL] = hp_conn_step_tunnel,
+    [HP_CONN_HANDSHAKE] = hp_conn_step_handshake,
     [HP_CONN_CLOSED] = step_closed,
 };
 

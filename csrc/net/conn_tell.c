@@ -1,13 +1,21 @@
 #include "net/conn_tell.h"
 
-#include "net/dial.h"
+#include "net/conn_impl.h"
+
+static hp_span
+looked_up(const hp_conn *c)
+{
+    return hp_span_cstr(c->state == HP_CONN_TARGET_RESOLVING
+                            ? c->spec->target_host
+                            : c->spec->host);
+}
 
 void
 hp_conn_tell_dns_start(const hp_conn *c)
 {
     if (hp_resolve_how(c->resolve) >= HP_RESOLVED_SHARED)
         HP_TELL(&c->trace, .kind = HP_EVENT_DNS_START, .conn = c->id,
-                .text = {hp_span_cstr(c->spec->host)});
+                .text = {looked_up(c)});
 }
 
 /* Of a literal there is nothing to tell. */
@@ -15,7 +23,7 @@ static void
 tell_dns_done(const hp_conn *c, hp_span addresses, const char *error)
 {
     hp_resolve_source how = hp_resolve_how(c->resolve);
-    hp_span name = hp_span_cstr(c->spec->host);
+    hp_span name = looked_up(c);
     if (how == HP_RESOLVED_CACHE)
         HP_TELL(&c->trace, .kind = HP_EVENT_DNS_CACHE_HIT, .conn = c->id,
                 .text = {name, addresses});
@@ -39,10 +47,35 @@ hp_conn_tell_resolved(const hp_conn *c, const hp_addrs *addrs)
 }
 
 void
-hp_conn_tell_handshake_start(const hp_conn *c)
+hp_conn_tell_tunnel_start(const hp_conn *c)
+{
+    char target[HP_CONN_TARGET_MAX];
+    if (!hp_trace_on(&c->trace))
+        return;
+    hp_conn_target(c, target);
+    HP_TELL(&c->trace, .kind = HP_EVENT_PROXY_CONNECT_START, .conn = c->id,
+            .text = {hp_span_cstr(hp_proxy_name(c->spec->proxy)),
+                     hp_span_cstr(target)});
+}
+
+void
+hp_conn_tell_tunnel_done(const hp_conn *c, const char *error)
+{
+    char target[HP_CONN_TARGET_MAX];
+    if (!hp_trace_on(&c->trace))
+        return;
+    hp_conn_target(c, target);
+    HP_TELL(&c->trace, .kind = HP_EVENT_PROXY_CONNECT_DONE, .conn = c->id,
+            .n = {hp_tunnel_status(c->tunnel)},
+            .text = {hp_span_cstr(hp_proxy_name(c->spec->proxy)),
+                     hp_span_cstr(target), hp_span_or_none(error)});
+}
+
+void
+hp_conn_tell_handshake_start(const hp_conn *c, const char *server_name)
 {
     HP_TELL(&c->trace, .kind = HP_EVENT_TLS_HANDSHAKE_START, .conn = c->id,
-            .text = {hp_span_cstr(c->spec->server_name)});
+            .text = {hp_span_cstr(server_name)});
 }
 
 void
@@ -94,6 +127,8 @@ hp_conn_tell_end(hp_conn *c, const char *error)
         hp_dial_give_up(c->dial, error);
     if (c->state == HP_CONN_AWAITING_SOCKET && !c->stream)
         hp_conn_tell_custom_done(c, error);
-    if (c->state == HP_CONN_HANDSHAKE)
+    if (c->tunnel)
+        hp_conn_tell_tunnel_done(c, error);
+    if (c->state == HP_CONN_HANDSHAKE || c->state == HP_CONN_PROXY_HANDSHAKE)
         hp_conn_tell_handshake_done(c, error);
 }

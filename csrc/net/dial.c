@@ -81,49 +81,6 @@ tell_done(const hp_dial *d, const hp_addr *addr, const char *error)
 
 /* ---- making one ---- */
 
-static bool
-wanted(const hp_dial_spec *spec, const hp_addr *a)
-{
-    int family = a->u.sa.sa_family;
-    return spec->family == AF_UNSPEC || family == AF_UNIX ||
-           family == spec->family;
-}
-
-/* The next wanted address from *i on whose being of family `first` is `same`;
- * n when there is none. */
-static int
-seek(const hp_dial *d, int i, int first, bool same)
-{
-    const hp_addrs *a = d->addrs;
-    while (i < a->n && !(wanted(d->spec, &a->list[i]) &&
-                         (a->list[i].u.sa.sa_family == first) == same))
-        i++;
-    return i;
-}
-
-static void
-interleave(hp_dial *d)
-{
-    const hp_addrs *a = d->addrs;
-    int i = 0;
-    while (i < a->n && !wanted(d->spec, &a->list[i]))
-        i++;
-    if (i == a->n)
-        return;
-    int first = a->list[i].u.sa.sa_family;
-    int other = seek(d, 0, first, false);
-    while (i < a->n || other < a->n) {
-        if (i < a->n) {
-            d->order[d->n_order++] = i;
-            i = seek(d, i + 1, first, true);
-        }
-        if (other < a->n) {
-            d->order[d->n_order++] = other;
-            other = seek(d, other + 1, first, false);
-        }
-    }
-}
-
 /* The address that is dialled, with its port. */
 static hp_addr
 target(const hp_dial *d, int place)
@@ -163,7 +120,7 @@ hp_dial_new(hp_addrs *addrs, const hp_dial_spec *spec, hp_err *err)
     d->trace = &nobody;
     d->addrs = hp_addrs_ref(addrs);
     d->next_start = hp_clock_now();
-    interleave(d);
+    d->n_order = hp_addrs_order(addrs, spec->family, d->order);
     demote(d, d->order + addrs->n);
     return d;
 }

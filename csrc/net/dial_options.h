@@ -29,6 +29,8 @@ typedef struct hp_dial_options {
     const hp_override *overrides; /* in any order, no two alike */
     int n_overrides;
     bool custom_dial; /* instead of all the above: HP_DRIVE_DIAL asks for it */
+    size_t max_connect_head; /* bytes of a proxy's answers to CONNECT; set by
+                                the transport, to its max_header_bytes */
 } hp_dial_options;
 
 /* No options: every family, no cache. */

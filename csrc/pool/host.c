@@ -98,6 +98,22 @@ copy_strings(const hp_key *key)
     return s;
 }
 
+/* Whom the spec would dial becomes whom the proxy is asked for. */
+static void
+put_proxy_before(hp_dial_spec *spec, hp_proxy *proxy, const hp_dial_options *o)
+{
+    const hp_proxy_config *c = hp_proxy_settings(proxy);
+    if (*spec->host) {
+        spec->target_host = spec->host;
+        spec->target_port = spec->port;
+        spec->target_resolve = spec->resolve;
+    }
+    spec->proxy = hp_proxy_ref(proxy);
+    spec->host = c->host.ptr;
+    spec->port = c->port;
+    spec->resolve = hp_dial_options_override(o, spec->host, spec->port);
+}
+
 static void
 fill_spec(hp_pool *p, hp_host *h, const hp_key *key)
 {
@@ -110,6 +126,7 @@ fill_spec(hp_pool *p, hp_host *h, const hp_key *key)
         .family = o->family,
         .uds = o->uds,
         .resolve = hp_dial_options_override(o, host, key->port),
+        .max_connect_head = o->max_connect_head,
         .local_address = o->local_address,
         .sockopts = o->sockopts,
         .n_sockopts = o->n_sockopts,
@@ -120,11 +137,14 @@ fill_spec(hp_pool *p, hp_host *h, const hp_key *key)
         .open_stream = key->open_stream,
         .open_arg = key->open_arg,
     };
+    if (key->proxy)
+        put_proxy_before(&h->spec, key->proxy, o);
 }
 
 void
 hp_host_free(hp_host *h)
 {
+    hp_proxy_unref(h->spec.proxy);
     hp_tls_unref(h->spec.tls);
     hp_free(h->strings);
     hp_free(h);
@@ -137,6 +157,7 @@ add_stash(hp_pool *p, hp_host *h, const hp_key *key)
     if (h->stash == NULL)
         return -1;
     h->spec.sessions = h->stash->sessions;
+    h->spec.proxy_sessions = h->stash->proxy_sessions;
     return 0;
 }
 
@@ -164,7 +185,7 @@ host_new(hp_pool *p, const hp_key *key)
         hp_host_free(h);
         return NULL;
     }
-    if (key->tls && add_stash(p, h, key) != 0) {
+    if (hp_stash_wanted(key) && add_stash(p, h, key) != 0) {
         hp_map_remove(&p->hosts, &h->node);
         hp_host_free(h);
         return NULL;

@@ -20,9 +20,11 @@ typedef enum hp_room {
 /* The TLS sessions of one key. They outlive its record, so that a host we come
  * back to is resumed. */
 typedef struct hp_stash {
-    hp_map_node node; /* pool->stashes */
-    hp_node spare;    /* pool->spare_stashes: the key has no record */
-    hp_sessions *sessions;
+    hp_map_node node;      /* pool->stashes */
+    hp_node spare;         /* pool->spare_stashes: the key has no record */
+    hp_sessions *sessions; /* NULL: no TLS with the target */
+    hp_sessions *proxy_sessions; /* NULL: none with a proxy. Never mixed: a
+                                    ticket is for whom it came from */
     struct hp_stash *trash_next;
     char key[];
 } hp_stash;
@@ -141,6 +143,7 @@ void hp_host_maybe_gone(hp_pool *p, hp_host *h, hp_trash *t);
 hp_host *hp_host_get(hp_pool *p, const hp_key *key); /* NULL: no memory */
 
 /* stash.c */
+bool hp_stash_wanted(const hp_key *key); /* there is TLS in its connections */
 /* For a new record. NULL: no memory. */
 hp_stash *hp_stash_get(hp_pool *p, const hp_key *key);
 /* Its record is gone. */

@@ -6,20 +6,38 @@
 #include "base/mem.h"
 #include "pool/host.h"
 
+static bool
+proxy_has_tls(const hp_key *key)
+{
+    return key->proxy && hp_proxy_settings(key->proxy)->tls;
+}
+
+bool
+hp_stash_wanted(const hp_key *key)
+{
+    return key->tls || proxy_has_tls(key);
+}
+
+static int
+add_stores(hp_stash *s, const hp_key *key)
+{
+    if (key->tls && (s->sessions = hp_sessions_new()) == NULL)
+        return -1;
+    if (proxy_has_tls(key) && (s->proxy_sessions = hp_sessions_new()) == NULL)
+        return -1;
+    return 0;
+}
+
 static hp_stash *
 stash_new(hp_pool *p, const hp_key *key)
 {
     hp_stash *s = hp_calloc(sizeof *s + key->text.len + 1);
-    hp_sessions *sessions = s ? hp_sessions_new() : NULL;
-    if (sessions == NULL) {
-        hp_free(s);
+    if (s == NULL)
         return NULL;
-    }
     memcpy(s->key, key->text.ptr, key->text.len);
-    s->sessions = sessions;
     s->node.key = hp_span_of(s->key, key->text.len);
     s->node.hash = key->hash;
-    if (hp_map_insert(&p->stashes, &s->node) != 0) {
+    if (add_stores(s, key) != 0 || hp_map_insert(&p->stashes, &s->node) != 0) {
         hp_stash_free(s); /* empty: nothing of OpenSSL in it */
         return NULL;
     }
@@ -98,5 +116,6 @@ void
 hp_stash_free(hp_stash *s)
 {
     hp_sessions_unref(s->sessions);
+    hp_sessions_unref(s->proxy_sessions);
     hp_free(s);
 }

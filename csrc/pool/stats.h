@@ -46,7 +46,7 @@ typedef struct hp_counters {
     uint64_t wait_ns;
     uint64_t wait_histogram[HP_WAIT_BUCKETS]; /* waits that are over */
     uint64_t leaked;      /* responses collected without end or close */
-    uint64_t timeouts[8]; /* by phase, HP_PHASE_* */
+    uint64_t timeouts[9]; /* by phase, HP_PHASE_* */
     uint64_t closes[HP_CLOSE_REASON_COUNT];
     uint64_t replays[HP_REPLAY_REASON_COUNT];
     uint64_t host_waits;     /* of the waits: its own host was full */

@@ -33,6 +33,7 @@ typedef struct hpy_client {
     PyObject *headers_view; /* _defaults.ClientHeaders, or NULL */
     PyObject *own_tls;      /* capsule of the client's own setting */
     PyObject *call_tls;     /* dict: (verify, cert, tls) -> capsule */
+    PyObject *made_proxies; /* dict: (Proxy, verify) -> capsule */
 } hpy_client;
 
 extern PyType_Spec hpy_client_spec;
@@ -65,6 +66,24 @@ PyObject *hpy_client_verb(hpy_client *c, hpy_verb verb, PyObject *const *args,
  * *holder gets a new reference that keeps both. RAISES. */
 int hpy_client_tls(hpy_client *c, PyObject *const *args, PyObject **holder,
                    hp_tls **tls, hp_span *server_name);
+
+/* The same for these three. */
+int hpy_client_tls_of(hpy_client *c, PyObject *verify, PyObject *cert,
+                      PyObject *tls_object, PyObject **holder, hp_tls **tls,
+                      hp_span *server_name);
+
+/* A dict of what was made of some arguments. Putting forgets all when it is
+ * full: calls that differ each time must not pile up. What cannot be hashed is
+ * made each time. 1 with *out a new reference, 0; RAISES. */
+int hpy_cache_get(PyObject *dict, PyObject *key, PyObject **out);
+int hpy_cache_put(PyObject *dict, PyObject *key, PyObject *value);
+
+/* client_proxy.c */
+bool hpy_environment_names_proxy(void);
+/* Sets q->proxy, which *holder keeps (a new reference), and may put the host of
+ * the URL into ASCII. RAISES. */
+int hpy_client_choose_proxy(struct hpy_response *r, PyObject *const *args,
+                            bool https, hp_request *q, PyObject **holder);
 
 /* client_settings.c */
 int hpy_client_init(PyObject *op, PyObject *args, PyObject *kwargs);

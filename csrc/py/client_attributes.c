@@ -22,8 +22,8 @@ swap_defaults(hpy_client *c, hpy_defaults *before, hpy_defaults *d)
 static hpy_default_values
 values_of(const hpy_defaults *d)
 {
-    return (hpy_default_values){d->headers, d->params, d->timeout,
-                                d->trace,   d->log,    d->policy};
+    return (hpy_default_values){d->headers, d->params, d->timeout, d->trace,
+                                d->log,     d->policy, d->proxies};
 }
 
 static PyObject *
@@ -46,7 +46,8 @@ change(hpy_client *c, hpy_default_values given)
                                 or_before(given.timeout, now->timeout),
                                 or_before(given.trace, now->trace),
                                 or_before(given.log, now->log),
-                                or_before(given.policy, now->policy)};
+                                or_before(given.policy, now->policy),
+                                or_before(given.proxies, now->proxies)};
         hpy_defaults *d = hpy_defaults_new(c->st, &v);
         bool done = d == NULL || swap_defaults(c, now, d);
         hpy_defaults_unref(now);
@@ -212,6 +213,53 @@ hpy_client_set_log(hpy_client *c, PyObject *log)
     return 0;
 }
 
+/* ---- proxies ---- */
+
+static int
+set_proxies(PyObject *op, PyObject *value, void *closure)
+{
+    hpy_client *c = (hpy_client *)op;
+    if (refuse_delete(value, "proxies") < 0 || hpy_client_check(c) < 0)
+        return -1;
+    hpy_defaults *now = hpy_client_defaults(c);
+    PyObject *before = now->proxies == NULL ? Py_None : now->proxies;
+    PyObject *proxies =
+        hpy_helper_call(c->st, HPY_HELPER_PROXY_CHANGE, 2, before, value);
+    int rc = proxies == NULL ? -1 : CHANGE(c, proxies, proxies);
+    Py_XDECREF(proxies);
+    hpy_defaults_unref(now);
+    return rc;
+}
+
+/* What ClientProxies calls after each change. */
+static PyObject *
+proxies_changed(PyObject *op, PyObject *proxies)
+{
+    if (set_proxies(op, proxies, NULL) < 0)
+        return NULL;
+    Py_RETURN_NONE;
+}
+
+static PyMethodDef proxies_changed_def = {"proxies_changed", proxies_changed,
+                                          METH_O, NULL};
+
+static PyObject *
+get_proxies(PyObject *op, void *closure)
+{
+    hpy_client *c = (hpy_client *)op;
+    if (hpy_client_check(c) < 0)
+        return NULL;
+    hpy_defaults *d = hpy_client_defaults(c);
+    PyObject *v = NULL;
+    PyObject *changed = PyCFunction_New(&proxies_changed_def, op);
+    if (changed != NULL)
+        v = hpy_helper_call(c->st, HPY_HELPER_PROXY_VIEW, 2,
+                            d->proxies == NULL ? Py_None : d->proxies, changed);
+    Py_XDECREF(changed);
+    hpy_defaults_unref(d);
+    return v;
+}
+
 /* ---- policy ---- */
 
 /* Puts `policy` in force unless something was changed since `before`: 1, or 0
@@ -351,6 +399,11 @@ PyGetSetDef hpy_client_getset[] = {
     {"trace", get_trace, set_trace,
      "Who is told what happens to requests and connections, or None; takes\n"
      "what trace= takes.",
+     NULL},
+    {"proxies", get_proxies, set_proxies,
+     "What proxies= takes, as a mutable mapping of \"http\", \"https\", "
+     "\"all\" or\n"
+     "\"scheme://host\" to a URL or Proxy; not those of the environment.",
      NULL},
     {"auth", get_policy, set_policy,
      "Who a request is from unless it says so itself; takes what auth= takes.",

@@ -4,8 +4,8 @@
 
 #define HPY_CALL_KEYWORDS                                                      \
     "headers=None, content=None, timeout=..., stream=None, verify=None, "      \
-    "cert=None, tls=None, cancel=None, idempotent=None, retries=None, "        \
-    "decompress=None, "                                                        \
+    "cert=None, tls=None, proxy=None, proxies=None, cancel=None, "             \
+    "idempotent=None, retries=None, decompress=None, "                         \
     "trace=None, auth=None, cookies=None, files=None, hooks=None, "            \
     "event_hooks=None, extensions=None, follow_redirects=None, "               \
     "allow_redirects=None, max_redirects=None, check_redirect=None"
@@ -23,6 +23,7 @@
     "  stream      True: the body is read on demand; False: before the call\n" \
     "              returns\n"                                                  \
     "  verify, cert, tls   in place of the client's\n"                         \
+    "  proxy, proxies      before the client's; {} or False is none at all\n"  \
     "  cancel      a CancelToken\n"                                            \
     "  idempotent  whether the request may be sent again on a stale\n"         \
     "              connection; None goes by the method\n"                      \
@@ -78,7 +79,8 @@ static const char hpy_request_doc[] =
     "get().";
 #define HPY_STREAM_KEYWORDS                                                    \
     "headers=None, content=None, timeout=..., verify=None, cert=None, "        \
-    "tls=None, cancel=None, idempotent=None, retries=None, decompress=None, "  \
+    "tls=None, proxy=None, proxies=None, cancel=None, idempotent=None, "       \
+    "retries=None, decompress=None, "                                          \
     "trace=None, auth=None, cookies=None, files=None, hooks=None, "            \
     "event_hooks=None, extensions=None, follow_redirects=None, "               \
     "allow_redirects=None, max_redirects=None, check_redirect=None"
@@ -90,7 +92,8 @@ static const char hpy_stream_doc[] =
 #define HPY_CLIENT_KEYWORDS                                                    \
     "*, base_url='', headers=None, params=None, timeout=..., limits=None, "    \
     "retries=None, "                                                           \
-    "verify=True, cert=None, tls=None, trust_env=True, decompress=True, "      \
+    "verify=True, cert=None, tls=None, proxy=None, proxies=None, "             \
+    "trust_env=True, decompress=True, "                                        \
     "max_size=None, max_decoded_size=None, default_encoding='utf-8', "         \
     "dns_ttl=10.0, resolve=None, local_address=None, uds=None, family=None, "  \
     "socket_options=None, dial=None, max_header_bytes=1048576, "               \
@@ -112,6 +115,14 @@ static const char hpy_client_doc[] =
     "                    an ssl.SSLContext\n"
     "  cert              client certificate: file, or (file, key[, password])\n"
     "  tls               a TLS object for everything else\n"
+    "  proxy             a URL (http, https, socks5, socks5h) or Proxy for "
+    "all\n"
+    "                    requests, or a callable(url) that returns one or "
+    "None;\n"
+    "                    False: none, whatever the environment says\n"
+    "  proxies           {\"http\", \"https\", \"all\" or \"scheme://host\": "
+    "URL or\n"
+    "                    Proxy or None}\n"
     "  trust_env         whether environment variables count\n"
     "  decompress        undo gzip, deflate and so on\n"
     "  max_size          most bytes of a body as sent; None: no limit\n"

@@ -44,6 +44,21 @@ put_policy(PyObject *settings, PyObject *policy)
     return 0;
 }
 
+/* Of a client that was told nothing, the environment's are left to where it is
+ * unpickled. */
+static int
+put_proxies(hpy_client *c, const hpy_defaults *d, PyObject *settings)
+{
+    PyObject *now = d->proxies == NULL ? Py_None : d->proxies;
+    if (d->proxies == NULL && PyDict_GetItemString(settings, "proxy") == NULL &&
+        PyDict_GetItemString(settings, "proxies") == NULL)
+        return 0;
+    PyObject *v =
+        hpy_helper_call(c->st, HPY_HELPER_PROXY_KEEP, 2, settings, now);
+    Py_XDECREF(v);
+    return v == NULL ? -1 : 0;
+}
+
 static PyObject *
 current_settings(hpy_client *c)
 {
@@ -53,7 +68,8 @@ current_settings(hpy_client *c)
     if (out != NULL && put_policy(out, d->policy) < 0)
         Py_CLEAR(out);
     if (out != NULL &&
-        (put_setting(out, "headers", headers) < 0 ||
+        (put_proxies(c, d, out) < 0 ||
+         put_setting(out, "headers", headers) < 0 ||
          put_setting(out, "params", d->params) < 0 ||
          put_setting(out, "timeout", d->timeout) < 0 ||
          PyDict_SetItemString(out, "trace",

@@ -13,12 +13,13 @@
 #define CALL_KEYWORDS                                                          \
     (HPY_BIT(URL) | HPY_BIT(PARAMS) | HPY_BIT(HEADERS) | HPY_BIT(DATA) |       \
      HPY_BIT(CONTENT) | HPY_BIT(JSON) | HPY_BIT(TIMEOUT) | HPY_BIT(STREAM) |   \
-     HPY_BIT(VERIFY) | HPY_BIT(CERT) | HPY_BIT(TLS) | HPY_BIT(CANCEL) |        \
-     HPY_BIT(IDEMPOTENT) | HPY_BIT(DECOMPRESS) | HPY_BIT(TRACE) |              \
-     HPY_BIT(AUTH) | HPY_BIT(COOKIES) | HPY_BIT(FILES) | HPY_BIT(HOOKS) |      \
-     HPY_BIT(EVENT_HOOKS) | HPY_BIT(RETRIES) | HPY_BIT(EXTENSIONS) |           \
-     HPY_BIT(FOLLOW_REDIRECTS) | HPY_BIT(ALLOW_REDIRECTS) |                    \
-     HPY_BIT(MAX_REDIRECTS) | HPY_BIT(CHECK_REDIRECT))
+     HPY_BIT(VERIFY) | HPY_BIT(CERT) | HPY_BIT(TLS) | HPY_BIT(PROXY) |         \
+     HPY_BIT(PROXIES) | HPY_BIT(CANCEL) | HPY_BIT(IDEMPOTENT) |                \
+     HPY_BIT(DECOMPRESS) | HPY_BIT(TRACE) | HPY_BIT(AUTH) | HPY_BIT(COOKIES) | \
+     HPY_BIT(FILES) | HPY_BIT(HOOKS) | HPY_BIT(EVENT_HOOKS) |                  \
+     HPY_BIT(RETRIES) | HPY_BIT(EXTENSIONS) | HPY_BIT(FOLLOW_REDIRECTS) |      \
+     HPY_BIT(ALLOW_REDIRECTS) | HPY_BIT(MAX_REDIRECTS) |                       \
+     HPY_BIT(CHECK_REDIRECT))
 
 #define URL_PARAMS 1, 2, {HPY_ARG_URL, HPY_ARG_PARAMS}, CALL_KEYWORDS
 #define URL_DATA 1, 2, {HPY_ARG_URL, HPY_ARG_DATA}, CALL_KEYWORDS
@@ -46,6 +47,7 @@ typedef struct plan {
     hp_request request;
     hpy_fields fields;
     PyObject *tls;    /* keeps request.tls */
+    PyObject *proxy;  /* keeps request.proxy */
     PyObject *line;   /* keeps request.site */
     PyObject *finish; /* of the instrument; outlives the plan */
 } plan;
@@ -215,6 +217,21 @@ is_https(hp_span url)
            hp_span_eq_nocase(hp_span_of(url.ptr, 6), HP_SPAN_LIT("https:"));
 }
 
+/* Whom the connection is made to, and how. */
+static int
+plan_way(hpy_response *r, PyObject *const *a, plan *p)
+{
+    hp_request *q = &p->request;
+    bool https = is_https(q->url);
+    if ((r->defaults->proxies != NULL || hpy_given(a[HPY_ARG_PROXY]) ||
+         hpy_given(a[HPY_ARG_PROXIES])) &&
+        hpy_client_choose_proxy(r, a, https, q, &p->proxy) < 0)
+        return -1;
+    return https
+               ? hpy_client_tls(r->client, a, &p->tls, &q->tls, &q->server_name)
+               : 0;
+}
+
 /* ---- opening ---- */
 
 static hp_exchange *
@@ -261,8 +278,7 @@ plan_and_open(hpy_response *r, PyObject *const *a, plan *p)
     if ((a[HPY_ARG_TRACE] != NULL || r->defaults->listeners != NULL) &&
         hpy_trace_begin(r, a[HPY_ARG_TRACE], &q->trace) < 0)
         return -1;
-    if (is_https(q->url) &&
-        hpy_client_tls(r->client, a, &p->tls, &q->tls, &q->server_name) < 0)
+    if (plan_way(r, a, p) < 0)
         return -1;
     return open_exchange(r, p);
 }
@@ -282,13 +298,14 @@ begin(hpy_response *r, PyObject *const *a, bool stream, PyObject **finish)
     plan p;
     hp_request_init(&p.request);
     hpy_fields_init(&p.fields);
-    p.tls = p.line = p.finish = NULL;
+    p.tls = p.proxy = p.line = p.finish = NULL;
     p.request.whole = !stream;
     if (hpy_leaks_traced(r->client))
         note_line(r, &p);
     int rc = plan_and_open(r, a, &p);
     hpy_fields_clear(&p.fields);
     Py_XDECREF(p.tls);
+    Py_XDECREF(p.proxy);
     Py_XDECREF(p.line);
     *finish = p.finish;
     return rc;
@@ -414,7 +431,8 @@ static const hpy_signature warm_signature = {
     2,
     {HPY_ARG_URL, HPY_ARG_N},
     HPY_BIT(URL) | HPY_BIT(N) | HPY_BIT(TIMEOUT) | HPY_BIT(VERIFY) |
-        HPY_BIT(CERT) | HPY_BIT(TLS) | HPY_BIT(CANCEL)};
+        HPY_BIT(CERT) | HPY_BIT(TLS) | HPY_BIT(PROXY) | HPY_BIT(PROXIES) |
+        HPY_BIT(CANCEL)};
 
 static int
 how_many(hpy_state *st, PyObject *v, int64_t *n)
@@ -430,16 +448,16 @@ open_to_warm(hpy_response *r, PyObject *const *a)
     plan p;
     hp_request_init(&p.request);
     hpy_fields_init(&p.fields);
-    p.tls = p.line = p.finish = NULL;
+    p.tls = p.proxy = p.line = p.finish = NULL;
     hp_request *q = &p.request;
     int rc = -1;
     if (hpy_trace_telling())
         q->trace = HP_TRACE_SILENT;
     if (plan_url(r, a, &p) == 0 && plan_limits(r, a, &p) == 0 &&
-        (!is_https(q->url) ||
-         hpy_client_tls(r->client, a, &p.tls, &q->tls, &q->server_name) == 0))
+        plan_way(r, a, &p) == 0)
         rc = open_exchange(r, &p);
     Py_XDECREF(p.tls);
+    Py_XDECREF(p.proxy);
     return rc;
 }
 

@@ -20,6 +20,8 @@
     X(VERIFY, "verify")                                                        \
     X(CERT, "cert")                                                            \
     X(TLS, "tls")                                                              \
+    X(PROXY, "proxy")                                                          \
+    X(PROXIES, "proxies")                                                      \
     X(TRUST_ENV, "trust_env")                                                  \
     X(DECOMPRESS, "decompress")                                                \
     X(MAX_SIZE, "max_size")                                                    \
@@ -196,7 +198,8 @@ set_fixed(hpy_client *c, PyObject **v)
     c->cert = Py_NewRef(v[CERT] == NULL ? Py_None : v[CERT]);
     c->tls = Py_NewRef(v[TLS] == NULL ? Py_None : v[TLS]);
     c->call_tls = PyDict_New();
-    if (c->call_tls == NULL || set_flags(c, v) < 0 ||
+    c->made_proxies = PyDict_New();
+    if (c->call_tls == NULL || c->made_proxies == NULL || set_flags(c, v) < 0 ||
         set_retries(c, v[RETRIES]) < 0 || set_base_url(c, v[BASE_URL]) < 0 ||
         set_encoding(c, v[DEFAULT_ENCODING]) < 0 ||
         set_size(c, v[MAX_SIZE], "max_size", &c->max_size) < 0)
@@ -232,6 +235,28 @@ settled_policy(hpy_client *c, PyObject **v)
     return policy;
 }
 
+/* What policy.proxies makes of proxy=, proxies= and the environment; None when
+ * nobody names a proxy. */
+static PyObject *
+settled_proxies(hpy_client *c, PyObject **v)
+{
+    PyObject *proxy = v[PROXY] == NULL ? Py_None : v[PROXY];
+    PyObject *proxies = v[PROXIES] == NULL ? Py_None : v[PROXIES];
+    bool env =
+        c->trust_env && !hpy_given(v[UDS]) && hpy_environment_names_proxy();
+    if (proxy == Py_None && proxies == Py_None && !env)
+        return Py_NewRef(Py_None);
+    PyObject *made = hpy_helper_call(c->st, HPY_HELPER_PROXY_SETTLE, 3, proxy,
+                                     proxies, env ? Py_True : Py_False);
+    if (made == NULL || made == Py_None || !hpy_given(v[UDS]))
+        return made;
+    Py_DECREF(made);
+    hpy_raise_argument(c->st,
+                       "a proxy has no effect beside uds, which is where all "
+                       "connections go; leave one of them out");
+    return NULL;
+}
+
 static int
 set_defaults(hpy_client *c, PyObject **v)
 {
@@ -249,11 +274,14 @@ set_defaults(hpy_client *c, PyObject **v)
     if (first.policy != NULL)
         first.log = hpy_log_wanted(c->st);
     if (first.log != NULL)
+        first.proxies = settled_proxies(c, v);
+    if (first.proxies != NULL)
         c->defaults = hpy_defaults_new(c->st, &first);
     Py_XDECREF(first.headers);
     Py_XDECREF(params);
     Py_XDECREF(first.policy);
     Py_XDECREF(first.log);
+    Py_XDECREF(first.proxies);
     return c->defaults == NULL ? -1 : 0;
 }
 

@@ -5,7 +5,7 @@
 #include "errors.h"
 
 enum {
-    CALL_CACHE_MAX = 32
+    CACHE_MAX = 32
 };
 
 static const char capsule_name[] = "hpool._core.tls";
@@ -129,14 +129,12 @@ own_setting(hpy_client *c)
     return s == NULL ? NULL : hpy_slot_put(&c->lock, &c->own_tls, s);
 }
 
-/* Forgets all when full: calls that differ each time must not pile up. What
- * cannot be hashed is resolved each time. */
-static int
-remember(hpy_client *c, PyObject *key, PyObject *s)
+int
+hpy_cache_put(PyObject *dict, PyObject *key, PyObject *value)
 {
-    if (PyDict_GET_SIZE(c->call_tls) >= CALL_CACHE_MAX)
-        PyDict_Clear(c->call_tls);
-    int rc = PyDict_SetItem(c->call_tls, key, s);
+    if (PyDict_GET_SIZE(dict) >= CACHE_MAX)
+        PyDict_Clear(dict);
+    int rc = PyDict_SetItem(dict, key, value);
     if (rc < 0 && PyErr_ExceptionMatches(PyExc_TypeError)) {
         PyErr_Clear();
         rc = 0;
@@ -144,10 +142,10 @@ remember(hpy_client *c, PyObject *key, PyObject *s)
     return rc;
 }
 
-static int
-recall(hpy_client *c, PyObject *key, PyObject **out)
+int
+hpy_cache_get(PyObject *dict, PyObject *key, PyObject **out)
 {
-    int rc = hpy_dict_get(c->call_tls, key, out);
+    int rc = hpy_dict_get(dict, key, out);
     if (rc < 0 && PyErr_ExceptionMatches(PyExc_TypeError)) {
         PyErr_Clear();
         rc = 0;
@@ -162,22 +160,40 @@ or_own(PyObject *given, PyObject *own)
 }
 
 static PyObject *
-call_setting(hpy_client *c, PyObject *const *args)
+kept_setting(hpy_client *c, PyObject *verify, PyObject *cert, PyObject *tls)
 {
-    PyObject *verify = or_own(args[HPY_ARG_VERIFY], c->verify);
-    PyObject *cert = or_own(args[HPY_ARG_CERT], c->cert);
-    PyObject *tls = or_own(args[HPY_ARG_TLS], c->tls);
     PyObject *key = PyTuple_Pack(3, verify, cert, tls);
     if (key == NULL)
         return NULL;
     PyObject *s = NULL;
-    if (recall(c, key, &s) == 0) {
+    if (hpy_cache_get(c->call_tls, key, &s) == 0) {
         s = resolve(c, verify, cert, tls);
-        if (s != NULL && remember(c, key, s) < 0)
+        if (s != NULL && hpy_cache_put(c->call_tls, key, s) < 0)
             Py_CLEAR(s);
     }
     Py_DECREF(key);
     return s;
+}
+
+static int
+take_setting(PyObject *holder, hp_tls **tls, hp_span *server_name)
+{
+    if (holder == NULL)
+        return -1;
+    setting *s = PyCapsule_GetPointer(holder, capsule_name);
+    *tls = s->tls;
+    if (s->server_name != NULL)
+        *server_name = hpy_span_of_bytes(s->server_name);
+    return 0;
+}
+
+int
+hpy_client_tls_of(hpy_client *c, PyObject *verify, PyObject *cert,
+                  PyObject *tls_object, PyObject **holder, hp_tls **tls,
+                  hp_span *server_name)
+{
+    *holder = kept_setting(c, verify, cert, tls_object);
+    return take_setting(*holder, tls, server_name);
 }
 
 int
@@ -186,12 +202,9 @@ hpy_client_tls(hpy_client *c, PyObject *const *args, PyObject **holder,
 {
     bool own = !hpy_given(args[HPY_ARG_VERIFY]) &&
                !hpy_given(args[HPY_ARG_CERT]) && !hpy_given(args[HPY_ARG_TLS]);
-    *holder = own ? own_setting(c) : call_setting(c, args);
-    if (*holder == NULL)
-        return -1;
-    setting *s = PyCapsule_GetPointer(*holder, capsule_name);
-    *tls = s->tls;
-    if (s->server_name != NULL)
-        *server_name = hpy_span_of_bytes(s->server_name);
-    return 0;
+    *holder = own ? own_setting(c)
+                  : kept_setting(c, or_own(args[HPY_ARG_VERIFY], c->verify),
+                                 or_own(args[HPY_ARG_CERT], c->cert),
+                                 or_own(args[HPY_ARG_TLS], c->tls));
+    return take_setting(*holder, tls, server_name);
 }

@@ -34,6 +34,7 @@ client_traverse(PyObject *op, visitproc visit, void *arg)
     Py_VISIT(self->settings);
     Py_VISIT(self->headers_view);
     Py_VISIT(self->call_tls);
+    Py_VISIT(self->made_proxies);
     return hpy_defaults_traverse(self->defaults, visit, arg);
 }
 
@@ -53,6 +54,7 @@ client_clear(PyObject *op)
     Py_CLEAR(self->headers_view);
     Py_CLEAR(self->own_tls);
     Py_CLEAR(self->call_tls);
+    Py_CLEAR(self->made_proxies);
     hpy_defaults *d = self->defaults;
     self->defaults = NULL;
     hpy_defaults_unref(d);
@@ -224,9 +226,11 @@ client_repr(PyObject *op)
         self->base_url == NULL ? "" : " ", self->base_url, "");
 }
 
-PyDoc_STRVAR(warm_doc, "warm($self, /, url, n, *, timeout=..., "
-                       "verify=None, cert=None, tls=None, cancel=None)"
-                       "\n--\n\n\
+PyDoc_STRVAR(
+    warm_doc,
+    "warm($self, /, url, n, *, timeout=..., "
+    "verify=None, cert=None, tls=None, proxy=None, proxies=None, cancel=None)"
+    "\n--\n\n\
 Make connections for the URL's host before they are needed: blocks until n\n\
 are there, those in use included, and returns how many are.\n\
 \n\

@@ -110,6 +110,21 @@ set_policy(hpy_defaults *d, PyObject *policy)
     return 0;
 }
 
+static int
+set_proxies(hpy_defaults *d, PyObject *proxies)
+{
+    if (!hpy_given(proxies))
+        return 0;
+    d->proxies = Py_NewRef(proxies);
+    PyObject *fixed = PyObject_GetAttrString(proxies, "fixed");
+    if (fixed == NULL)
+        return -1;
+    if (fixed == Py_None)
+        Py_CLEAR(fixed);
+    d->fixed_proxies = fixed;
+    return 0;
+}
+
 static atomic_uint_fast64_t last_id;
 
 hpy_defaults *
@@ -131,7 +146,7 @@ hpy_defaults_new(hpy_state *st, const hpy_default_values *v)
     point_fields(d);
     if (set_timeout(st, d, v->timeout) < 0 ||
         set_trace(st, d, v->trace, v->log) < 0 ||
-        set_policy(d, v->policy) < 0) {
+        set_policy(d, v->policy) < 0 || set_proxies(d, v->proxies) < 0) {
         hpy_defaults_unref(d);
         return NULL;
     }
@@ -157,6 +172,10 @@ hpy_defaults_unref(hpy_defaults *d)
     Py_XDECREF(d->log);
     Py_XDECREF(d->listeners);
     Py_XDECREF(d->policy);
+    Py_XDECREF(d->proxies);
+    Py_XDECREF(d->fixed_proxies);
+    Py_XDECREF(d->proxy_settings[0]);
+    Py_XDECREF(d->proxy_settings[1]);
     PyMem_Free(d);
 }
 
@@ -173,6 +192,8 @@ hpy_defaults_traverse(hpy_defaults *d, visitproc visit, void *arg)
     Py_VISIT(d->log);
     Py_VISIT(d->listeners);
     Py_VISIT(d->policy);
+    Py_VISIT(d->proxies);
+    Py_VISIT(d->fixed_proxies);
     return 0;
 }
 

@@ -1,6 +1,6 @@
 /* defaults: one frozen snapshot of what may be changed on a client (headers,
- * params, timeout, trace, policy). A change makes a new one; a request keeps
- * the one it started with. Reference-counted; any thread, attached. */
+ * params, timeout, trace, policy, proxies). A change makes a new one; a request
+ * keeps the one it started with. Reference-counted; any thread, attached. */
 #ifndef HPY_DEFAULTS_H
 #define HPY_DEFAULTS_H
 
@@ -16,8 +16,9 @@ typedef enum hpy_policy_flag {
 typedef struct hpy_default_values {
     PyObject *headers; /* as hpy_fields_tuple makes it; never NULL */
     PyObject *params, *timeout, *trace;
-    PyObject *log;    /* log.h */
-    PyObject *policy; /* dict of policy.settings; nobody changes it */
+    PyObject *log;     /* log.h */
+    PyObject *policy;  /* dict of policy.settings; nobody changes it */
+    PyObject *proxies; /* policy.proxies.Proxies */
 } hpy_default_values;
 
 typedef struct hpy_defaults {
@@ -27,13 +28,17 @@ typedef struct hpy_defaults {
     PyObject *params;  /* NULL: none */
     PyObject *timeout; /* config.Timeout; NULL: hp_timeouts_default */
     hp_timeouts timeouts;
-    PyObject *trace;           /* as it was given; NULL: none */
-    PyObject *log;             /* log.h: a handler of ours; NULL: none */
-    PyObject *listeners;       /* a tuple of those made of them; NULL: none */
-    PyObject *policy;          /* dict; NULL: none */
-    unsigned policy_flags;     /* hpy_policy_flag */
-    const char *auto_encoding; /* value of the Accept-Encoding nobody chose:
-                                  left out with a Range or without decoding */
+    PyObject *trace;         /* as it was given; NULL: none */
+    PyObject *log;           /* log.h: a handler of ours; NULL: none */
+    PyObject *listeners;     /* a tuple of those made of them; NULL: none */
+    PyObject *policy;        /* dict; NULL: none */
+    unsigned policy_flags;   /* hpy_policy_flag */
+    PyObject *proxies;       /* NULL: nothing goes through a proxy */
+    PyObject *fixed_proxies; /* tuple, of its attribute; NULL: it is asked */
+    PyObject *proxy_settings[2]; /* capsules of those, for http and https; made
+                                    when needed, under the client's lock */
+    const char *auto_encoding;   /* value of the Accept-Encoding nobody chose:
+                                    left out with a Range or without decoding */
     bool has_range;
     size_t n_fields;
     hp_field fields[];

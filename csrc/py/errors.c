@@ -22,6 +22,7 @@ static const char *const class_names[] = {
     [HP_E_RESOLVE] = "NameResolutionError",
     [HP_E_CONNECT] = "ConnectError",
     [HP_E_DIAL] = "ConnectError",
+    [HP_E_PROXY] = "ProxyError",
     [HP_E_TLS] = "SSLError",
     [HP_E_TLS_CONFIG] = "SSLError",
     [HP_E_WRITE] = "WriteError",
@@ -132,6 +133,9 @@ error_attributes(const hp_err *err, hpy_response *r)
                                 "timings", timings, "phase", phase, "attempts",
                                 facts.attempts == 0 ? 1 : facts.attempts,
                                 "host", facts.key, "reason", why);
+    if (d != NULL && err->status != 0 &&
+        put(d, "status", PyLong_FromLong(err->status)) < 0)
+        Py_CLEAR(d);
     const hp_shortage *s =
         r == NULL || r->ex == NULL ? NULL : hp_exchange_shortage(r->ex);
     if (d != NULL && s != NULL && add_shortage(d, s) < 0)

@@ -394,7 +394,8 @@ static PyMethodDef module_methods[] = {
     {"_send_once", FAST(hpy_send_once),
      PyDoc_STR(
          "_send_once(client, method, url, headers, *, content=None, "
-         "timeout=..., verify=None, cert=None, tls=None, cancel=None, "
+         "timeout=..., verify=None, cert=None, tls=None, proxy=None, "
+         "proxies=None, cancel=None, "
          "idempotent=None, retries=None, decompress=None, trace=None, "
          "request=None, "
          "started=None)\n--\n\n"

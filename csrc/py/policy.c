@@ -256,9 +256,9 @@ hpy_send_once(PyObject *module, PyObject *const *args, Py_ssize_t nargs,
         {HPY_ARG_METHOD, HPY_ARG_URL, HPY_ARG_HEADERS},
         HPY_BIT(METHOD) | HPY_BIT(URL) | HPY_BIT(HEADERS) | HPY_BIT(CONTENT) |
             HPY_BIT(TIMEOUT) | HPY_BIT(VERIFY) | HPY_BIT(CERT) | HPY_BIT(TLS) |
-            HPY_BIT(CANCEL) | HPY_BIT(IDEMPOTENT) | HPY_BIT(DECOMPRESS) |
-            HPY_BIT(TRACE) | HPY_BIT(RETRIES) | HPY_BIT(REQUEST) |
-            HPY_BIT(STARTED)};
+            HPY_BIT(PROXY) | HPY_BIT(PROXIES) | HPY_BIT(CANCEL) |
+            HPY_BIT(IDEMPOTENT) | HPY_BIT(DECOMPRESS) | HPY_BIT(TRACE) |
+            HPY_BIT(RETRIES) | HPY_BIT(REQUEST) | HPY_BIT(STARTED)};
     hpy_state *st = PyModule_GetState(module);
     PyObject *a[HPY_ARG_COUNT] = {NULL};
     if (nargs < 1) {

@@ -304,11 +304,11 @@ get_connection(PyObject *op, void *closure)
     hp_exchange_facts(r->ex, &f);
     const char *release = f.released ? hp_close_reason_name(f.release) : NULL;
     PyObject *v = PyObject_CallFunction(
-        cls, "KNNddKzzzzzNIzz", (unsigned long long)f.conn_id,
+        cls, "KNNddKzzzzzNIzzz", (unsigned long long)f.conn_id,
         PyBool_FromLong(f.reused), PyBool_FromLong(f.was_idle),
         seconds(f.idle_time), seconds(f.age), (unsigned long long)f.requests,
         f.remote, f.local, f.tls_version, f.tls_cipher, f.alpn,
-        PyBool_FromLong(f.tls_resumed), f.attempts, f.key, release);
+        PyBool_FromLong(f.tls_resumed), f.attempts, f.key, release, f.proxy);
     Py_DECREF(cls);
     return v;
 }

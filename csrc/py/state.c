@@ -158,7 +158,7 @@ PyObject *
 hpy_helper_call(hpy_state *st, hpy_helper which, size_t n, ...)
 {
     enum {
-        MOST = 6
+        MOST = 7
     };
     PyObject *args[MOST + 1];
     assert(n <= MOST);

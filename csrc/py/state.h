@@ -27,6 +27,8 @@
     X(IDEMPOTENT, "idempotent")                                                \
     X(DECOMPRESS, "decompress")                                                \
     X(TRACE, "trace")                                                          \
+    X(PROXY, "proxy")                                                          \
+    X(PROXIES, "proxies")                                                      \
     X(AUTH, "auth")                                                            \
     X(COOKIES, "cookies")                                                      \
     X(FILES, "files")                                                          \
@@ -69,6 +71,11 @@ typedef enum hpy_arg {
     X(LIMITS, "hpool.config", "Limits")                                        \
     X(PARSE_RETRIES, "hpool._retries", "parse_retries")                        \
     X(TLS_RESOLVE, "hpool._tls", "resolve")                                    \
+    X(PROXY_SETTLE, "hpool.policy.proxies", "settle")                          \
+    X(PROXY_CHANGE, "hpool.policy.proxies", "change")                          \
+    X(PROXY_CHOOSE, "hpool.policy.proxies", "choose")                          \
+    X(PROXY_VIEW, "hpool.policy.proxies", "view")                              \
+    X(PROXY_KEEP, "hpool.policy.proxies", "keep")                              \
     X(CLIENT_HEADERS, "hpool._defaults", "ClientHeaders")                      \
     X(DIALING, "hpool._dialing", "Dialing")                                    \
     X(ITER_LINES, "hpool._response", "iter_lines")                             \

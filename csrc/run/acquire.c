@@ -303,7 +303,8 @@ hp_exchange_dial_wanted(hp_exchange *ex, hp_dial_wanted *out)
         return false;
     const hp_conn *c = awaiting(ex);
     if (c)
-        *out = (hp_dial_wanted){ex->key.host, ex->key.port, time_left(ex, c)};
+        *out = (hp_dial_wanted){hp_span_cstr(c->spec->host), c->spec->port,
+                                time_left(ex, c)};
     hp_ex_release(ex);
     return c != NULL;
 }

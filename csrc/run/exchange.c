@@ -140,6 +140,10 @@ check_request(hp_transport *t, const hp_request *r, hp_err *err)
 {
     if (hp_transport_is_closed(t))
         return hp_err_set(err, HP_E_CLOSED, "the client is closed");
+    if (r->proxy && hp_transport_uses_unix(t))
+        return hp_err_set(err, HP_E_INVALID_ARGUMENT,
+                          "a proxy cannot be used by a client whose "
+                          "connections all go to a Unix socket (uds)");
     if (r->idempotent == HP_IDEMPOTENT_YES &&
         r->source.kind == HP_SOURCE_PRODUCED && !r->source.rewindable)
         return hp_err_set(err, HP_E_INVALID_ARGUMENT,

@@ -284,6 +284,7 @@ void hp_ex_drop_upgraded(hp_pconn *c, unsigned generation);
 /* transport.c */
 hp_pool *hp_transport_pool(hp_transport *t);
 const hp_transport_config *hp_transport_settings(const hp_transport *t);
+bool hp_transport_uses_unix(const hp_transport *t);
 hp_prepared_cache *hp_transport_prepared(hp_transport *t);
 void hp_inside_enter(void); /* a thread is inside the core */
 void hp_inside_leave(void);

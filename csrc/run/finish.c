@@ -277,6 +277,7 @@ hp_exchange_facts(const hp_exchange *ex, hp_conn_facts *out)
     out->remote = ex->remote;
     out->local = ex->local;
     out->key = ex->key.text.ptr;
+    out->proxy = ex->key.proxy ? hp_proxy_name(ex->key.proxy) : "";
     if (out->tls_version == NULL)
         out->tls_version = out->tls_cipher = out->alpn = "";
 }

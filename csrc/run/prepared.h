@@ -1,5 +1,5 @@
-/* prepared: all that depends on method, URL, fields, TLS setting and body
- * length alone: the written head, the pool key, the label. Immutable and
+/* prepared: all that depends on method, URL, fields, proxy, TLS setting and
+ * body length alone: the written head, the pool key, the label. Immutable and
  * reference-counted. A transport remembers the last few, so that a URL asked
  * for again is neither parsed nor written again.
  */
@@ -17,12 +17,15 @@ typedef struct hp_prepared {
     hp_request_facts facts;
     int64_t promised; /* see hp_request_write */
     hp_span head;
-    hp_key key; /* its text ends in NUL; holds a reference to key.tls */
+    hp_key key;      /* its text ends in NUL; holds references to key.tls and
+                        key.proxy */
+    hp_span address; /* "example.com:80", of the URL */
     hp_span method, path; /* within head; path without query */
     /* what it was made from */
+    hp_proxy *proxy_given; /* a reference */
     hp_span url, server_name, method_given;
     uint64_t fields_id;
-    bool close;
+    bool has_proxies, close;
 } hp_prepared; /* the bytes follow */
 
 enum {

@@ -51,7 +51,7 @@ hp_exchange_listen(hp_exchange *ex, hp_span url, hp_err *err)
     hp_events_init(&t->events, true);
     t->to.events = &t->events;
     t->to.request = atomic_fetch_add(&last_request, 1) + 1;
-    t->to.host = hp_key_address(ex->key.text);
+    t->to.host = ex->prepared->address;
     ex->trace = t;
     ex->want.trace = &t->to;
     tell_start(ex, url);

@@ -15,6 +15,7 @@ struct hp_transport {
     atomic_int refs;
     hp_transport_config config;
     hp_pool *pool;
+    bool uses_unix;
     hp_prepared_cache prepared;
     hp_node node;      /* registry */
     hp_ns born;        /* hp_clock_idle() */
@@ -220,7 +221,9 @@ hp_transport_new(const hp_transport_config *config, hp_err *err)
     if (hp_process_init(err) != 0 || check_config(config, err) != 0)
         return NULL;
     hp_transport *t = hp_calloc(sizeof *t);
-    hp_pool *pool = t ? hp_pool_new(&config->limits, &config->dial) : NULL;
+    hp_dial_options dial = config->dial;
+    dial.max_connect_head = config->max_header_bytes;
+    hp_pool *pool = t ? hp_pool_new(&config->limits, &dial) : NULL;
     if (pool == NULL) {
         hp_free(t);
         hp_err_set(err, HP_E_NOMEM, "out of memory");
@@ -230,6 +233,7 @@ hp_transport_new(const hp_transport_config *config, hp_err *err)
     t->config = *config;
     t->config.dial = HP_DIAL_OPTIONS_INIT; /* the pool has the copy */
     t->config.dial.dns_ttl = config->dial.dns_ttl;
+    t->uses_unix = config->dial.uds != NULL;
     t->pool = pool;
     t->born = hp_clock_idle();
     hp_prepared_cache_init(&t->prepared);
@@ -365,6 +369,12 @@ hp_prepared_cache *
 hp_transport_prepared(hp_transport *t)
 {
     return &t->prepared;
+}
+
+bool
+hp_transport_uses_unix(const hp_transport *t)
+{
+    return t->uses_unix;
 }
 
 const hp_transport_config *

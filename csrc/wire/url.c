@@ -1,5 +1,7 @@
 #include "wire/url.h"
 
+#include <stdio.h>
+
 /* No texts here quote the URL: a misplaced slash or colon makes a password
  * look like a port or a path. */
 static int
@@ -489,6 +491,17 @@ hp_url_parse(hp_span text, hp_url *out, char *store, hp_err *err)
 }
 
 /* ---- showing ---- */
+
+int
+hp_url_add_address(const hp_url *url, hp_buf *out)
+{
+    char port[8];
+    snprintf(port, sizeof port, ":%u", (unsigned)url->port);
+    return hp_buf_add_cstr(out, url->host_is_ipv6 ? "[" : "") |
+           hp_buf_add_span(out, url->host) |
+           hp_buf_add_cstr(out, url->host_is_ipv6 ? "]" : "") |
+           hp_buf_add_cstr(out, port);
+}
 
 int
 hp_url_public(hp_span text, hp_buf *out)

@@ -50,6 +50,10 @@ typedef struct hp_url {
  * path and query; valid %XX stay as they are, a stray % becomes %25. */
 int hp_url_parse(hp_span text, hp_url *out, char *store, hp_err *err);
 
+/* Appends "host:port", v6 in brackets and with its zone. 0, or -1 as
+ * hp_buf_add. */
+int hp_url_add_address(const hp_url *url, hp_buf *out);
+
 /* Appends what may be shown of a URL that hp_url_parse takes: all but userinfo,
  * query and fragment. 0, or -1 as hp_buf_add. */
 int hp_url_public(hp_span text, hp_buf *out);

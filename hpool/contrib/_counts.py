@@ -87,8 +87,10 @@ class Counts:
 
 
 def host_of(key: str) -> str:
-    """ "example.com:443" of the pool's key, proxy|scheme|host|..."""
-    return key.split("|", 3)[2]
+    """ "example.com:443" of the pool's key, proxy|scheme|host|..., else the
+    proxy's own address: it may lead to any host."""
+    proxy, _, host = key.split("|", 3)[:3]
+    return host or proxy.partition("#")[0].rpartition("/")[2]
 
 
 def _counted(row: HostStats) -> Tally[Counted]:

@@ -40,6 +40,8 @@ _SENT = (
     "verify",
     "cert",
     "tls",
+    "proxy",
+    "proxies",
     "cancel",
     "idempotent",
     "retries",

@@ -1,5 +1,6 @@
 /* key: keys, the checks of limits, and the text for who waited too long. */
 #include "pool_kit.h"
+#include "proxy_kit.h"
 #include "wire/url.h"
 
 /* ---- keys ---- */
@@ -17,8 +18,9 @@ make(made *m, const char *url, hp_tls *tls, const char *server_name)
     hp_err err = {0};
     CHECK_INT(hp_url_parse(hp_span_cstr(url), &u, m->url_store, &err), 0);
     hp_buf_init(&m->store, NULL, 0, 1 << 16);
-    CHECK_INT(
-        hp_key_make(&m->key, &u, tls, hp_span_cstr(server_name), &m->store), 0);
+    CHECK_INT(hp_key_make(&m->key, &u, NULL, tls, hp_span_cstr(server_name),
+                          &m->store),
+              0);
 }
 
 static void
@@ -73,6 +75,42 @@ test_tls_in_the_key(void)
     hp_tls_unref(fresh);
 }
 
+/* Of a proxy shows scheme, host and port, and its id stands for the rest. */
+static void
+check_proxied(const char *proxy, const char *url, const char *form,
+              const char *address)
+{
+    made m = {0};
+    hp_url u;
+    hp_err err = {0};
+    char want[200];
+    hp_proxy *p = kit_proxy(proxy);
+    CHECK_INT(hp_url_parse(hp_span_cstr(url), &u, m.url_store, &err), 0);
+    hp_buf_init(&m.store, NULL, 0, 1 << 16);
+    CHECK_INT(hp_key_make(&m.key, &u, p, NULL, (hp_span){0}, &m.store), 0);
+    snprintf(want, sizeof want, form, (unsigned long long)hp_proxy_id(p));
+    CHECK_SPAN(m.key.text, want);
+    CHECK_SPAN(hp_key_address(m.key.text), address);
+    CHECK(m.key.proxy == p);
+    CHECK_INT(m.key.host.len > 0, m.key.port > 0);
+    hp_buf_free(&m.store);
+    hp_proxy_unref(p);
+}
+
+/* Go contract 2: whoever forwards http serves every host. */
+static void
+test_proxy_in_the_key(void)
+{
+    check_proxied("http://Basic eDp5@p:3128", "http://foo.com/x",
+                  "http://p:3128#%llu|http|", "p:3128");
+    check_proxied("http://Basic eDp5@p:3128", "https://foo.com/x",
+                  "http://p:3128#%llu|https|foo.com:443", "foo.com:443");
+    check_proxied("socks5://a:b@p:1080", "http://foo.com/",
+                  "socks5://p:1080#%llu|http|foo.com:80", "foo.com:80");
+    check_proxied("http://[::1]:3128", "http://foo.com/",
+                  "http://[::1]:3128#%llu|http|", "[::1]:3128");
+}
+
 static void
 test_no_memory(void)
 {
@@ -84,7 +122,7 @@ test_no_memory(void)
     CHECK_INT(hp_url_parse(text, &u, url_store, NULL), 0);
     hp_buf_init(&store, NULL, 0, 1 << 16);
     hp_mem_fail_after(0);
-    CHECK_INT(hp_key_make(&key, &u, NULL, (hp_span){0}, &store), -1);
+    CHECK_INT(hp_key_make(&key, &u, NULL, NULL, (hp_span){0}, &store), -1);
     hp_mem_fail_after(-1);
     hp_buf_free(&store);
 }
@@ -226,6 +264,7 @@ main(void)
     hp_keeper_by_hand();
     RUN(test_text);
     RUN(test_tls_in_the_key);
+    RUN(test_proxy_in_the_key);
     RUN(test_no_memory);
     RUN(test_limits);
     RUN(test_describe_host_limit);

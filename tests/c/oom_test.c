@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "exchange_kit.h"
+#include "proxy_kit.h"
 
 #define OK_EMPTY SCRIPT_BYTES("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
 #define OK_HELLO                                                               \
@@ -120,6 +121,25 @@ closed_early(void)
 {
     PLAY(&k, SCRIPT_BYTES("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n"),
          {.op = SCRIPT_AGAIN});
+}
+
+/* For the next one, too: the test gives it back at its end. */
+static hp_proxy *proxy;
+
+static void
+forwarded(void)
+{
+    PLAY(&k, OK_HELLO, OK_HELLO);
+    kit_field(&k, "X", "y");
+    k.r.proxy = proxy;
+}
+
+static void
+tunnelled(void)
+{
+    PLAY(&k, SCRIPT_BYTES("\5\2\1\0\5\0\0\1\0\0\0\0\0\0"), OK_HELLO);
+    kit_field(&k, "Proxy-Authorization", "not for the target");
+    k.r.proxy = proxy;
 }
 
 /* ---- one try ---- */
@@ -304,6 +324,18 @@ test_warm(void)
 }
 
 static void
+test_proxied(void)
+{
+    proxy = kit_proxy("http://Basic eDp5@p:3128");
+    hold(forwarded, "hello");
+    hp_proxy_unref(proxy);
+    proxy = kit_proxy("socks5h://me:pw@p:1080");
+    hold(tunnelled, "hello");
+    hp_proxy_unref(proxy);
+    CHECK_INT(hp_proxy_known(), 0);
+}
+
+static void
 test_transport(void)
 {
     hp_transport_config config;
@@ -340,5 +372,6 @@ main(void)
     RUN(test_upgraded);
     RUN(test_closed_early);
     RUN(test_warm);
+    RUN(test_proxied);
     DONE();
 }

@@ -24,6 +24,7 @@ from tests.server.scripted import (
     send,
     serve,
     silent_port,
+    start_tls,
     until_closed,
     wait,
 )
@@ -183,6 +184,42 @@ def test_s130_tls_handshake(server, new_client, ca):
         assert done["host"] == f"localhost:{s.port}"
     assert full.one("tls_handshake_done")["resumed"] is False
     assert resumed.one("tls_handshake_done")["resumed"] is True
+
+
+def test_a_tunnel(server, new_client, ca):
+    """Between the connection to the proxy and the handshake with the server."""
+    opened = b"HTTP/1.1 200 OK\r\n\r\n"
+    refused = b"HTTP/1.1 403 Forbidden\r\n\r\n"
+    context = ca.server_context("a.example.test")
+    s = server(
+        [expect(), send(opened), start_tls(context), serve(OK)],
+        [expect(), send(refused), close()],
+    )
+    client = new_client(verify=ca.pem, proxy=s.url)
+    url, target = "https://a.example.test/", "a.example.test:443"
+    recorder = Recorder()
+    fetch(client, url, trace=recorder)
+    assert recorder.story()[2:9] == [
+        "connect_start",
+        "connect_done",
+        "proxy_connect_start",
+        "proxy_connect_done",
+        "tls_handshake_start",
+        "tls_handshake_done",
+        "got_conn",
+    ]
+    began = recorder.one("proxy_connect_start")
+    assert (began["proxy"], began["target"]) == (s.url, target)
+    assert began["host"] == target
+    done = recorder.one("proxy_connect_done")
+    assert (done["proxy"], done["target"]) == (s.url, target)
+    assert (done["status"], done["error"]) == (200, None)
+    client.close_idle()
+    recorder = Recorder()
+    with pytest.raises(hpool.ProxyError) as caught:
+        client.get(url, trace=recorder)
+    done = recorder.one("proxy_connect_done")
+    assert (done["status"], done["error"]) == (403, str(caught.value))
 
 
 def test_s130_verification_fails(server, new_client, ca):

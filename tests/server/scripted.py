@@ -275,6 +275,11 @@ class Connection:
         while (request := self.request(patient=True)) is not None:
             self.send(answer(request) if callable(answer) else answer)
 
+    def start_tls(self, context):
+        """TLS from here on, as the target of a tunnel."""
+        assert not self._buffer, f"there is {bytes(self._buffer)!r} to read"
+        self._sock = self.tls = context.wrap_socket(self._sock, server_side=True)
+
     # -- waiting
 
     def wait(self, event):
@@ -396,6 +401,7 @@ def _step(method):
 expect = _step(Connection.expect)
 read_body = _step(Connection.read_body)
 send = _step(Connection.send)
+start_tls = _step(Connection.start_tls)
 serve = _step(Connection.serve)
 wait = _step(Connection.wait)
 tell = _step(Connection.tell)

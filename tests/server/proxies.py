@@ -1,0 +1,191 @@
+"""Debian's tinyproxy, squid and microsocks in the foreground, each on ports of
+its own of 127.0.0.1, and without any access to caches or files of the system."""
+
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+USER, PASSWORD = "me", "p:w/@ %"  # to be percent-encoded in a URL
+LOGIN = "me:p%3Aw%2F%40%20%25"
+
+TINYPROXY = """
+Port {port}
+Listen 127.0.0.1
+Timeout 60
+MaxClients 50
+LogFile "{folder}/log"
+LogLevel Connect
+PidFile "{folder}/pid"
+"""
+
+# The helper answers the lines "user password", where squid escapes some bytes.
+SQUID = """
+http_port 127.0.0.1:{port}
+https_port 127.0.0.1:{tls_port} tls-cert={chain} tls-key={key}
+auth_param basic program {folder}/login
+auth_param basic children 1
+auth_param basic realm test
+acl login proxy_auth REQUIRED
+acl connect method CONNECT
+acl forbidden dstdomain forbidden.test
+http_access deny forbidden
+http_access allow login
+http_access deny all
+cache deny all
+cache_log {folder}/cache.log
+access_log stdio:{folder}/access.log
+pid_filename {folder}/pid
+coredump_dir {folder}
+pinger_enable off
+shutdown_lifetime 0 seconds
+visible_hostname squid.test
+logfile_rotate 0
+"""
+SQUID_LOGIN = """#!/bin/sh
+while read -r user password; do
+    [ "$user $password" = "me p:w/@%20%25" ] && echo OK || echo ERR
+done
+"""
+
+
+def find(program, package):
+    found = shutil.which(program, path=f"{os.environ['PATH']}:/usr/sbin:/sbin")
+    assert found, f"{program} is missing: apt-get install {package}"
+    return found
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        return sock.getsockname()[1]
+
+
+class Server:
+    """A program that listens on `port` soon after it is started."""
+
+    def __init__(self, folder):
+        self.folder = Path(folder)
+        for _ in range(5):  # somebody else may have taken the port meanwhile
+            self.port = free_port()
+            if self._begin():
+                return
+        raise RuntimeError(f"{self.arguments()[0]} does not start: {self.log()}")
+
+    def _begin(self):
+        self.configure()
+        with open(self.folder / "output", "wb") as output:
+            self.process = subprocess.Popen(
+                self.arguments(),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+        end = time.monotonic() + 30
+        while self.process.poll() is None and time.monotonic() < end:
+            try:
+                socket.create_connection(("127.0.0.1", self.port), 10).close()
+            except OSError:
+                time.sleep(0.01)
+            else:
+                return True
+        self.close()
+        return False
+
+    def configure(self):
+        """Writes the files it reads, for self.port."""
+
+    def arguments(self):
+        """Of the process."""
+        raise NotImplementedError
+
+    def log(self):
+        """What it has written about its connections."""
+        return (self.folder / "output").read_text()
+
+    def close(self):
+        self.process.terminate()
+        self.process.wait(10)
+
+
+class Tinyproxy(Server):
+    """An http proxy for everybody: url."""
+
+    def __init__(self, folder):
+        super().__init__(folder)
+        self.url = f"http://127.0.0.1:{self.port}"
+
+    def configure(self):
+        text = TINYPROXY.format(port=self.port, folder=self.folder)
+        (self.folder / "conf").write_text(text)
+
+    def arguments(self):
+        program = find("tinyproxy", "tinyproxy-bin")
+        return [program, "-d", "-c", str(self.folder / "conf")]
+
+    def log(self):
+        return (self.folder / "log").read_text()
+
+
+class Squid(Server):
+    """An http and https proxy that wants credentials. It knows no host
+    "forbidden.test"."""
+
+    def __init__(self, folder, certificate):
+        self._certificate = certificate
+        super().__init__(folder)
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.login_url = f"http://{LOGIN}@127.0.0.1:{self.port}"
+        self.tls_url = f"https://{LOGIN}@localhost:{self.tls_port}"
+
+    def configure(self):
+        self.tls_port = free_port()
+        chain, key = (self._own(path) for path in self._certificate)
+        login = self.folder / "login"
+        login.write_text(SQUID_LOGIN)
+        login.chmod(0o755)
+        text = SQUID.format(
+            port=self.port,
+            tls_port=self.tls_port,
+            folder=self.folder,
+            chain=chain,
+            key=key,
+        )
+        (self.folder / "conf").write_text(text)
+        self._give_away()
+
+    def _own(self, path):
+        return shutil.copy(path, self.folder)
+
+    def _give_away(self):
+        """Squid does not run as root: all that it needs must be its own."""
+        if os.geteuid() != 0:
+            return
+        user = pwd.getpwnam("proxy")
+        for path in (self.folder, *self.folder.iterdir()):
+            os.chown(path, user.pw_uid, user.pw_gid)
+        for parent in self.folder.parents:
+            if parent.stat().st_uid == 0 and parent != parent.parent:
+                parent.chmod(parent.stat().st_mode | 0o011)
+
+    def arguments(self):
+        program = find("squid", "squid-openssl")
+        return [program, "-N", "-f", str(self.folder / "conf")]
+
+    def log(self):
+        return (self.folder / "access.log").read_text()
+
+
+class Microsocks(Server):
+    """A SOCKS5 proxy: address "127.0.0.1:port"."""
+
+    def __init__(self, folder, login=False):
+        self._login = ["-u", USER, "-P", PASSWORD] if login else []
+        super().__init__(folder)
+        self.address = f"127.0.0.1:{self.port}"
+
+    def arguments(self):
+        program = find("microsocks", "microsocks")
+        return [program, "-i", "127.0.0.1", "-p", str(self.port), *self._login]
