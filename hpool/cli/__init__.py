@@ -21,7 +21,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     says which), 2 for wrong usage, 130 after Ctrl-C. `doctor` and `top` have
     more to say with it; see there."""
     try:
-        return _run(_parser().parse_args(argv))
+        given = list(sys.argv[1:] if argv is None else argv)
+        return _run(_parser().parse_args(_with_command(given)))
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
@@ -35,6 +36,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (OSError, ValueError) as exc:
         print(f"hpool: {exc}", file=sys.stderr)
         return 1
+
+
+def _with_command(argv: list[str]) -> list[str]:
+    """`python -m hpool -L URL` is a get: begins with no command's name."""
+    first = argv[0] if argv else "-h"
+    named = first in ("-h", "--help") or not set(first) & set("-:/.")
+    return argv if named else ["get", *argv]
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -51,11 +59,13 @@ def _run(arguments: argparse.Namespace) -> int:
         from .top import run_top
 
         return run_top(arguments)
+    if arguments.command == "bench":
+        from .bench import run_bench
+
+        return run_bench(arguments)
     from .get import run_get
 
-    return run_get(
-        arguments.url, arguments.include, arguments.verbose, arguments.output
-    )
+    return run_get(arguments)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -66,7 +76,16 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(
         dest="command", required=True, metavar="COMMAND", title="commands"
     )
-    _add_get(commands.add_parser("get", help="fetch a URL"))
+    _add_get(
+        commands.add_parser(
+            "get", help="one request, with curl's letters; may be left out"
+        )
+    )
+    _add_bench(
+        commands.add_parser(
+            "bench", help="put a load on a URL: rate and latencies"
+        )
+    )
     _add_doctor(
         commands.add_parser(
             "doctor", help="put a load on a URL, and say what the pool lacks"
@@ -99,7 +118,12 @@ def _add_demo(demo: argparse.ArgumentParser) -> None:
 
 
 def _add_get(get: argparse.ArgumentParser) -> None:
-    get.description = "Fetch a URL; the body goes to standard output."
+    from .curl import add_request_arguments
+
+    get.description = (
+        "Make one request; the body goes to standard output. Letters and "
+        "their meanings are curl's."
+    )
     get.add_argument("url", metavar="URL")
     get.add_argument(
         "-i",
@@ -115,6 +139,36 @@ def _add_get(get: argparse.ArgumentParser) -> None:
     )
     get.add_argument(
         "-o", "--output", metavar="FILE", help="write the body to FILE"
+    )
+    get.add_argument(
+        "-s", "--silent", action="store_true", help="no progress line"
+    )
+    get.add_argument(
+        "-f",
+        "--fail",
+        action="store_true",
+        help="a status of 400 and above is an error: exit 1, no body",
+    )
+    get.add_argument(
+        "-w",
+        "--write-out",
+        metavar="FORMAT",
+        help="print this after the answer: 'timings', or curl's %%{variables}",
+    )
+    add_request_arguments(get)
+
+
+def _add_bench(bench: argparse.ArgumentParser) -> None:
+    from .load_options import add_load_arguments
+
+    bench.description = (
+        "Put a load on URL through one hpool.Client and print requests per "
+        "second and how latencies are spread. Exit status: 0, 1 failed "
+        "requests, 2 wrong usage or nobody answers, 130 Ctrl-C."
+    )
+    add_load_arguments(bench, total=10_000)
+    bench.add_argument(
+        "--json", action="store_true", help="print all of it as JSON"
     )
 
 

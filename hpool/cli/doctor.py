@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import sys
 
 from . import report
 from .load_options import running_load
 from .notices import STATUSES
+from .running import until_done
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,16 +17,12 @@ if TYPE_CHECKING:
 
     from .._advice import Advice
     from .load import Load
-    from .notices import Notices
-
-_LOOK = 0.25  # seconds between two looks at how far it is
-
 
 def run_doctor(arguments: argparse.Namespace) -> int:
     """0: nothing found; 1: a problem, or requests that failed; 130:
     interrupted, with what there was. CommandError when nobody answers."""
     with running_load(arguments) as (load, client, notices):
-        word = _until_done(load, notices)
+        word = until_done(load, notices)
         # Before an interrupted load is cancelled, and closes things.
         stats, advice = client.stats(), client.advise()
     status = STATUSES.get(word) or _verdict(load, advice)
@@ -35,28 +31,6 @@ def run_doctor(arguments: argparse.Namespace) -> int:
     else:
         _print_text(load, stats, advice, is_cut=word in STATUSES)
     return status
-
-
-def _until_done(load: Load, notices: Notices) -> str:
-    """The word that ended it."""
-    while (word := notices.take(_LOOK)) is None:
-        if load.overdue:
-            load.cancel()
-        _show_progress(_progress(load))
-    _show_progress("")
-    return word
-
-
-def _show_progress(text: str) -> None:
-    """In place of what it showed before; on a terminal only."""
-    if sys.stderr.isatty():
-        print(f"\r{text}\x1b[K", end="", file=sys.stderr, flush=True)
-
-
-def _progress(load: Load) -> str:
-    of = "" if load.total is None else f" of {load.total:,}"
-    made = load.tally().requests
-    return f"{made:,}{of} requests, {report.show_duration(load.elapsed)}"
 
 
 def _print_json(

@@ -1,39 +1,69 @@
-"""`python -m hpool get URL`."""
+"""`python -m hpool get URL`, or `python -m hpool URL`."""
 
 from __future__ import annotations
 
 import sys
+from contextlib import ExitStack
 
 import hpool
 
-from .._records import show_seconds
+from . import CommandError
+from .curl import call, client_settings
 from .progress import Progress, show_bytes
+from .write_out import text, timing_lines, unknown_variable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Iterator
     from typing import BinaryIO
 
 _PIECE = 1 << 16
 
 
-def run_get(
-    url: str, include: bool, verbose: bool, output: str | None
-) -> int:
-    """Fetches `url`; the body goes to stdout or into the file `output`.
-    A status of 400 and above is an answer, not an error. Errors of the
-    request and of the file pass through."""
-    with hpool.Client() as client, client.get(url) as response:
-        progress = Progress(_expected(response), output is not None)
-        try:
-            _deliver(response, include, output, progress)
-        finally:
-            progress.end()
-            if verbose:
-                sys.stdout.flush()
-                for line in _facts(response, progress.done):
-                    print(f"* {line}", file=sys.stderr)
-    return 0
+def run_get(arguments: argparse.Namespace) -> int:
+    """One request; the body goes to stdout or into the file `output`. A status
+    of 400 and above is an answer, not an error, unless `fail` says otherwise:
+    then 1, and no body. Errors of the request and of files pass through."""
+    template = arguments.write_out
+    if template and (name := unknown_variable(template)):
+        raise CommandError(f"-w knows no %{{{name}}}")
+    with ExitStack() as stack:
+        method, url, keywords = call(arguments, stack)
+        client = stack.enter_context(
+            hpool.Client(**client_settings(arguments))
+        )
+        response = client.request(method, url, **keywords)
+        return _show(stack.enter_context(response), arguments)
+
+
+def _show(response: hpool.Response, arguments: argparse.Namespace) -> int:
+    failed = arguments.fail and response.status_code >= 400
+    progress = Progress(
+        _expected(response),
+        arguments.output is not None and not arguments.silent,
+    )
+    try:
+        if failed:
+            status = f"{response.status_code} {response.reason}".rstrip()
+            print(f"hpool: {status}", file=sys.stderr)
+        else:
+            _deliver(response, arguments.include, arguments.output, progress)
+    finally:
+        progress.end()
+        _after(response, arguments, progress.done)
+    return int(failed)
+
+
+def _after(
+    response: hpool.Response, arguments: argparse.Namespace, size: int
+) -> None:
+    sys.stdout.flush()
+    if arguments.verbose:
+        for line in _facts(response, size):
+            print(f"* {line}", file=sys.stderr)
+    if arguments.write_out:
+        print(text(arguments.write_out, response, size), end="", flush=True)
 
 
 def _deliver(
@@ -85,23 +115,13 @@ def _head(response: hpool.Response) -> bytes:
 
 def _facts(response: hpool.Response, size: int) -> Iterator[str]:
     """What happened on the connection, a line for each matter."""
-    info, timings = response.connection, response.timings
+    info = response.connection
     yield f"connected to {info.remote} from {info.local}"
     yield "connection " + ("reused" if info.reused else "new")
     if info.tls_version:
         resumed = ", session resumed" if info.resumed else ""
         yield f"{info.tls_version}, {info.cipher}{resumed}"
-    for title, seconds in (
-        ("name look-up", timings.dns),
-        ("connect", timings.connect),
-        ("TLS handshake", timings.tls),
-        ("send", timings.send),
-        ("server's answer", timings.wait),
-        ("body", timings.read),
-        ("total", timings.total),
-    ):
-        if seconds is not None:
-            yield f"{title:<16}{show_seconds(seconds):>8}"
+    yield from timing_lines(response)
     status = f"{response.status_code} {response.reason}".rstrip()
     yield f"{status}, body {show_bytes(size)}"
     if info.attempts > 1:

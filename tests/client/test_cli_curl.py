@@ -1,0 +1,289 @@
+"""python -m hpool with curl's letters: what the server gets, and -w; bench."""
+
+import json
+import re
+import subprocess
+import sys
+
+import pytest
+
+import hpool
+from hpool.cli import main
+from tests.server.scripted import close, expect, respond, send, serve
+from tests.tools import python_m
+
+OK = respond(b"body\n")
+
+
+@pytest.fixture
+def sent(run, server):
+    """sent(argument, ...) runs get with them and the server's URL; the request."""
+
+    def ask(*arguments, path=""):
+        s = server([serve(OK)])
+        status, out, err = run("get", "-s", *arguments, s.url + path)
+        assert (status, err) == (0, "")
+        (request,) = s.requests
+        return request
+
+    return ask
+
+
+def test_the_command_s_name_may_be_left_out(run, server):
+    url = server([serve(OK)]).url
+    assert run(url) == (0, b"body\n", "")
+    assert run("-X", "PUT", url) == (0, b"body\n", "")
+    assert run("http://127.0.0.1:1/")[0] == 1
+
+
+@pytest.mark.parametrize(
+    "arguments, method, body, kind",
+    [
+        (("-d", "a=1", "-d", "b=2"), "POST", b"a=1&b=2", "x-www-form-urlencoded"),
+        (("--data-raw", "@x"), "POST", b"@x", "x-www-form-urlencoded"),
+        (("-X", "PATCH", "-d", "x"), "PATCH", b"x", "x-www-form-urlencoded"),
+        (("--json", '{"a": 1}'), "POST", b'{"a": 1}', "application/json"),
+        (("-d", "x", "-H", "Content-Type: a/b"), "POST", b"x", "a/b"),
+    ],
+)
+def test_bodies(sent, arguments, method, body, kind):
+    request = sent(*arguments)
+    assert (request.method, request.body) == (method, body)
+    assert request.get("Content-Type").endswith(kind)
+
+
+def test_json_says_what_it_accepts(sent):
+    assert sent("--json", "{}").all("Accept") == ["application/json"]
+
+
+def test_data_of_a_file(sent, tmp_path):
+    file = tmp_path / "data"
+    file.write_bytes(b"a=1\r\n&b=2\n")
+    assert sent("-d", f"@{file}").body == b"a=1&b=2"
+    assert sent("--data-binary", f"@{file}").body == b"a=1\r\n&b=2\n"
+    assert sent("--json", f"@{file}").body == b"a=1\r\n&b=2\n"
+    request = sent("-T", str(file))
+    assert (request.method, request.body) == ("PUT", b"a=1\r\n&b=2\n")
+    assert request.get("Content-Length") == "10"
+
+
+def test_data_of_standard_input(server):
+    s = server([serve(OK)])
+    with python_m("get", "--data-binary", "@-", s.url, stdin=subprocess.PIPE) as p:
+        assert p.communicate(b"in\n", 20) == (b"body\n", b"")
+    assert s.requests[0].body == b"in\n"
+
+
+def test_data_in_the_url(sent):
+    request = sent("-G", "-d", "a=1", "-d", "b=2", path="/x?c=3")
+    assert (request.method, request.body) == ("GET", b"")
+    assert request.target == "/x?c=3&a=1&b=2"
+    assert request.get("Content-Type") is None
+
+
+def test_multipart(sent, tmp_path):
+    file = tmp_path / "pic.png"
+    file.write_bytes(b"\x89PNG")
+    request = sent(
+        *("-F", "a=b c", "-F", f"p=@{file};type=image/x;filename=new.png"),
+        *("-F", f"q=<{file}", "-F", f"r=@{file}"),
+    )
+    assert request.get("Content-Type").startswith("multipart/form-data; boundary=")
+    body = request.body
+    assert b'name="a"\r\n\r\nb c\r\n' in body
+    assert b'name="p"; filename="new.png"\r\nContent-Type: image/x\r\n' in body
+    assert b'name="q"\r\n\r\n\x89PNG\r\n' in body
+    assert b'name="r"; filename="pic.png"\r\nContent-Type: image/png\r\n' in body
+
+
+def test_headers(sent):
+    request = sent(
+        *("-H", "X-A: 1", "-H", "X-A: 2", "-H", "X-Empty;", "-H", "Accept:"),
+        *("-A", "me/1", "-e", "http://from/", "-b", "a=1; b=2"),
+    )
+    assert request.all("X-A") == ["1", "2"]
+    assert request.get("X-Empty") == ""
+    assert request.get("Accept") is None
+    assert request.get("User-Agent") == "me/1"
+    assert request.get("Referer") == "http://from/"
+    assert request.get("Cookie") == "a=1; b=2"
+
+
+def test_user(sent, monkeypatch):
+    assert sent("-u", "me:pw").get("Authorization") == "Basic bWU6cHc="
+    monkeypatch.setattr("getpass.getpass", lambda prompt: "pw")
+    assert sent("-u", "me").get("Authorization") == "Basic bWU6cHc="
+
+
+def test_digest(run, server):
+    ask = respond(b"", 401, {"WWW-Authenticate": 'Digest realm="r", nonce="n"'})
+    s = server([expect(), send(ask), expect(), send(OK)])
+    assert run("get", "--digest", "-u", "me:pw", s.url) == (0, b"body\n", "")
+    assert s.requests[1].get("Authorization").startswith("Digest username=")
+
+
+def test_head_only(run, server):
+    s = server([serve(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n")])
+    status, out, err = run("get", "-I", "-i", s.url)
+    assert (status, s.requests[0].method) == (0, "HEAD")
+    assert out == b"HTTP/1.1 200 OK\nContent-Length: 5\n\n"
+
+
+def test_redirects_are_followed_when_asked(run, server):
+    moved = respond(b"moved\n", 302, {"Location": "/b"})
+    s = server([serve(moved)])
+    assert run("get", s.url) == (0, b"moved\n", "")
+    s = server([expect(), send(moved), expect(), send(OK)])
+    assert run("get", "-L", s.url) == (0, b"body\n", "")
+    s = server([serve(moved)])
+    status, out, err = run("get", "-L", "--max-redirs", "2", s.url)
+    assert (status, out) == (1, b"")
+    assert "2" in err and "redirect" in err
+
+
+def test_trust(run, nginx, ca, recwarn):
+    status, _, err = run("get", nginx.https_url)
+    assert status == 1 and "certificate" in err
+    assert run("get", "--cacert", ca.pem, nginx.https_url)[0] == 0
+    assert run("get", "-k", nginx.https_url)[0] == 0
+    assert [w.category for w in recwarn] == [hpool.InsecureRequestWarning]
+
+
+def test_unix_socket(run, tmp_path):
+    import socket
+    import threading
+
+    path = str(tmp_path / "s")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen()
+
+        def answer():
+            sock, _ = listener.accept()
+            with sock:
+                assert b"Host: some.name" in sock.recv(65536)
+                sock.sendall(OK)
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        assert run("get", "--unix-socket", path, "http://some.name/")[0] == 0
+        thread.join(10)
+
+
+def test_fail(run, server):
+    url = server([serve(respond(b"no such page\n", 404))]).url
+    assert run("get", "-f", url) == (1, b"", "hpool: 404 Not Found\n")
+    assert run("get", url) == (0, b"no such page\n", "")
+
+
+def test_time_limits(run, server):
+    from tests.server.scripted import until_closed
+
+    s = server([expect(), until_closed()])
+    status, _, err = run("get", "-m", "0.05", s.url)
+    assert status == 1 and "deadline" in err
+
+
+# ---- -w ----------------------------------------------------------------------
+
+
+def test_write_out_timings(run, server):
+    url = server([serve(OK)]).url
+    status, out, _ = run("get", "-w", "timings", url)
+    assert status == 0
+    lines = out.decode().splitlines()
+    assert lines[0] == "body"
+    assert [line.split("  ")[0] for line in lines[1:]] == [
+        "name look-up",
+        "connect",
+        "send",
+        "server's answer",
+        "body",
+        "total",
+    ]
+
+
+def test_write_out_variables(run, server):
+    s = server([serve(respond(b"abc", headers={"Content-Type": "a/b"}))])
+    names = "http_code content_type size_download num_redirects http_version"
+    names += " method remote_port scheme num_connects"
+    template = " ".join("%{" + name + "}" for name in names.split())
+    status, out, _ = run("get", "-w", r"\n" + template + r" 100%%\n", s.url)
+    line = out.decode().splitlines()[1]
+    assert line == f"200 a/b 3 0 1.1 GET {s.port} HTTP 1 100%"
+
+
+def test_write_out_times_grow(run, server):
+    names = "namelookup connect pretransfer starttransfer total".split()
+    template = " ".join("%{time_" + name + "}" for name in names)
+    status, out, _ = run("get", "-w", template, server([serve(respond(b""))]).url)
+    times = [float(word) for word in out.split()]
+    assert times == sorted(times) and times[-1] > 0
+
+
+# ---- wrong usage -------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "arguments, text",
+    [
+        (("-d", "a", "-F", "b=c"), "-d and -F do not go together"),
+        (("-F", "secret"), "-F takes NAME=VALUE"),
+        (("-F", "a=@x;colour=red"), "not colour"),
+        (("-H", "secret"), "-H takes 'Name: value'"),
+        (("-w", "%{colour}"), "-w knows no %{colour}"),
+    ],
+)
+def test_wrong_usage(run, arguments, text):
+    status, out, err = run("get", *arguments, "http://127.0.0.1:1/")
+    assert (status, out) == (2, b"")
+    assert text in err and "secret" not in err
+
+
+def test_a_file_that_is_not_there(run, tmp_path):
+    missing = str(tmp_path / "missing")
+    for arguments in (("-d", f"@{missing}"), ("-T", missing), ("-F", f"a=@{missing}")):
+        status, _, err = run("get", *arguments, "http://127.0.0.1:1/")
+        assert status == 1 and "missing" in err
+
+
+# ---- bench -------------------------------------------------------------------
+
+
+def test_bench(run, server):
+    s = server(*[[serve(OK)]] * 4)
+    status, out, err = run("bench", "-n", "200", "-c", "4", s.url)
+    assert (status, err) == (0, "")
+    text = out.decode()
+    assert re.search(r"^requests +200 in .* a second$", text, re.M)
+    rows = re.findall(r"^ *([\d.]+)% within +\S+ \S+ +#*$", text, re.M)
+    assert rows == ["50.0", "75.0", "90.0", "95.0", "99.0", "99.9", "100.0"]
+    assert max(map(len, text.splitlines())) < 80
+    assert len(s.requests) == 200
+
+
+def test_bench_json(run, server):
+    s = server([serve(OK)])
+    status, out, _ = run("bench", "-n", "20", "-c", "1", "--json", s.url)
+    found = json.loads(out)
+    assert (status, found["requests"], found["errors"]) == (0, 20, {})
+
+
+def test_bench_with_failures(run, server):
+    s = server([expect(), send(OK), expect(), send(OK[:-1]), close()], [serve(OK)])
+    status, out, _ = run("bench", "-n", "5", "-c", "1", s.url)
+    assert status == 1
+    assert b"errors      1 " in out
+
+
+def test_bench_of_nobody(run):
+    assert run("bench", "http://127.0.0.1:1/")[0] == 2
+
+
+def test_help_fits(capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["hpool"])
+    monkeypatch.setenv("COLUMNS", "80")
+    for command in ("get", "bench"):
+        with pytest.raises(SystemExit):
+            main([command, "--help"])
+        assert max(map(len, capsys.readouterr().out.splitlines())) <= 80
