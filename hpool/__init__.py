@@ -48,14 +48,26 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from . import adapters as adapters
+    from . import api as api
     from . import auth as auth
+    from . import cookies as cookies
+    from . import hooks as hooks
+    from . import models as models
+    from . import sessions as sessions
+    from . import status_codes as status_codes
+    from . import structures as structures
     from . import trace as trace
+    from . import utils as utils
     from ._jsonerror import JSONDecodeError as JSONDecodeError
+    from .exceptions import FileModeWarning as FileModeWarning
     from .policy.cookies import Cookies as Cookies
     from .policy.flow import USE_LAST_RESPONSE as USE_LAST_RESPONSE
     from .policy.proxy import Proxy as Proxy
     from .policy.request import PreparedRequest as PreparedRequest
     from .policy.request import Request as Request
+    from .sessions import session as session
+    from .status_codes import codes as codes
 
 __version__ = "0.1.0"
 
@@ -136,6 +148,7 @@ __all__ = [
     "WriteError",
     "WriteTimeout",
     "__version__",
+    "codes",
     "configure",
     "deadline",
     "delete",
@@ -148,20 +161,36 @@ __all__ = [
     "post",
     "put",
     "request",
+    "session",
 ]
 
 
 # What is imported at its first use, and from where.
 _LATE = {
     "Cookies": "policy.cookies",
+    "FileModeWarning": "exceptions",
     "PreparedRequest": "policy.request",
     "Proxy": "policy.proxy",
     "Request": "policy.request",
     "USE_LAST_RESPONSE": "policy.flow",
+    "codes": "status_codes",
+    "session": "sessions",
 }
 
 # Modules that are imported when somebody asks for them.
-_ON_DEMAND = ("auth", "trace")
+_ON_DEMAND = (
+    "adapters",
+    "api",
+    "auth",
+    "cookies",
+    "hooks",
+    "models",
+    "sessions",
+    "status_codes",
+    "structures",
+    "trace",
+    "utils",
+)
 
 
 def __getattr__(name: str) -> Any:

@@ -256,15 +256,18 @@ def status_error(response: Response) -> HTTPError:
 
 def parse_links(value: str) -> dict[str, dict[str, str]]:
     """A Link header as {rel, or the URL without one: {"url": ..., ...}}."""
-    links: dict[str, dict[str, str]] = {}
+    return {link.get("rel") or link["url"]: link for link in each_link(value)}
+
+
+def each_link(value: str) -> Iterator[dict[str, str]]:
+    """Its links: {"url": ..., "rel": ..., ...}."""
     for url, parameters in _link_values(value):
         link = {"url": url}
-        for parameter in _split_outside(parameters, ";"):
+        for parameter in split_outside(parameters, ";"):
             name, equals, text = parameter.partition("=")
             if equals:
                 link[name.strip().lower()] = text.strip().strip("'\"")
-        links[link.get("rel") or url] = link
-    return links
+        yield link
 
 
 def _link_values(value: str) -> Iterator[tuple[str, str]]:
@@ -275,12 +278,12 @@ def _link_values(value: str) -> Iterator[tuple[str, str]]:
         url, closing, rest = rest.partition(">")
         if not opening or not closing:
             return
-        parameters = next(iter(_split_outside(rest, ",")), "")
+        parameters = next(iter(split_outside(rest, ",")), "")
         rest = rest[len(parameters) :]
         yield url.strip(), parameters
 
 
-def _split_outside(text: str, mark: str) -> Iterator[str]:
+def split_outside(text: str, mark: str) -> Iterator[str]:
     """Splits at `mark` where it is not within double quotes."""
     quoted = False
     start = 0

@@ -19,6 +19,15 @@ if TYPE_CHECKING:
 Timeout = TimeoutException
 RequestsWarning = HpoolWarning
 
+
+class FileModeWarning(RequestsWarning, DeprecationWarning):
+    """Not given: a file opened as text is sent as UTF-8. For filters."""
+
+
+class RequestsDependencyWarning(RequestsWarning):
+    """Not given: there are no such dependencies. For filters."""
+
+
 # Without JSONDecodeError, as in errors.
 __all__ = [
     "BodyTooLarge",
@@ -32,6 +41,7 @@ __all__ = [
     "ContentDecodingError",
     "CookieConflict",
     "DecodingError",
+    "FileModeWarning",
     "ForkedError",
     "HTTPError",
     "HTTPStatusError",
@@ -59,6 +69,7 @@ __all__ = [
     "RemoteProtocolError",
     "RequestError",
     "RequestException",
+    "RequestsDependencyWarning",
     "RequestsWarning",
     "RetryError",
     "SSLError",

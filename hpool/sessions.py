@@ -1,0 +1,22 @@
+"""Session, where code on requests may look for it."""
+
+from __future__ import annotations
+
+from ._core import Session
+from .policy.redirects import STATUSES as REDIRECT_STATI
+from .policy.request import PreparedRequest, Request
+from .policy.settings import MAX_REDIRECTS as DEFAULT_REDIRECT_LIMIT
+
+__all__ = [
+    "DEFAULT_REDIRECT_LIMIT",
+    "PreparedRequest",
+    "REDIRECT_STATI",
+    "Request",
+    "Session",
+    "session",
+]
+
+
+def session() -> Session:
+    """A new Session."""
+    return Session()
