@@ -170,6 +170,37 @@ def test_files_as_requests_sends_them(sent, name, data):
     )
 
 
+AS_HTTPX = {
+    "a file": lambda: {"f": named("/x/a.txt", b"1")},
+    "a name": lambda: {"f": ("a.png", b"1")},
+    "an ending nobody knows": lambda: {"f": ("a.qqq", b"1")},
+    "no name": lambda: {"f": (None, b"1")},
+    "a type": lambda: {"f": ("a.txt", io.BytesIO(b"1"), "x/y")},
+    "headers": lambda: {"f": ("a.txt", b"1", None, {"X-A": "b"})},
+    "a type as header": lambda: {"f": ("a", b"1", None, {"Content-Type": "x/y"})},
+    "pairs": lambda: [("f", ("a", b"1")), ("f", ("b", "ü"))],
+    "names": lambda: {'"f\r\n': ('"a\\\r\n\x00ü', b"1")},
+}
+
+
+@pytest.mark.parametrize("name", AS_HTTPX)
+def test_files_as_httpx_sends_them(sent, name):
+    """The same parts, guessed content types included."""
+    httpx = pytest.importorskip("httpx")
+    own = {"Content-Type": "multipart/form-data; boundary=own"}
+    ours = sent(data={"a": "b"}, files=AS_HTTPX[name](), headers=own)
+    theirs = httpx.Request(
+        "POST", "http://a.test/", data={"a": "b"}, files=AS_HTTPX[name](), headers=own
+    )
+    assert lines_sorted(ours.body) == lines_sorted(theirs.read())
+    assert ours.get("Content-Length") == theirs.headers["Content-Length"]
+
+
+def lines_sorted(body):
+    """The order of a part's headers is not the same."""
+    return [sorted(part.split(b"\r\n")) for part in body.split(b"--own")]
+
+
 # ---- where we differ ---------------------------------------------------------
 
 
