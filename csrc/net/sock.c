@@ -305,14 +305,6 @@ hp_sock_connect(const hp_addr *to, const hp_addr *local, const hp_sockopt *opts,
     return fd;
 }
 
-/* No server speaks first in HTTP or TLS: it would be taken for the answer. */
-static bool
-has_unread_bytes(int fd)
-{
-    char byte;
-    return recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
-}
-
 int
 hp_sock_adopt(int fd, hp_addr *peer, hp_err *err)
 {
@@ -325,10 +317,6 @@ hp_sock_adopt(int fd, hp_addr *peer, hp_err *err)
         return hp_err_set(err, HP_E_INVALID_ARGUMENT, "no stream socket");
     if (getpeername(fd, &peer->u.sa, &peer->len) != 0)
         return hp_err_set_sys(err, HP_E_CONNECT, errno, "not connected");
-    if (has_unread_bytes(fd))
-        return hp_err_set(err, HP_E_INVALID_ARGUMENT,
-                          "a socket with bytes that nobody has read, which "
-                          "are no answer to this request");
     if (fcntl(fd, F_SETFD, FD_CLOEXEC) < 0 ||
         fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)
         return hp_err_set_sys(err, HP_E_CONNECT, errno, "fcntl");

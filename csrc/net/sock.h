@@ -65,8 +65,7 @@ int hp_sock_connect(const hp_addr *to, const hp_addr *local,
 /* Makes a socket that somebody else has connected one of ours: non-blocking,
  * close-on-exec, TCP_NODELAY on, no SIGPIPE; the rest stays as it is. 0, *peer
  * being whom it reached; or -1 with *err HP_E_INVALID_ARGUMENT (no stream
- * socket, or bytes to read already) or HP_E_CONNECT (not connected). fd remains
- * the caller's. */
+ * socket) or HP_E_CONNECT (not connected). fd remains the caller's. */
 int hp_sock_adopt(int fd, hp_addr *peer, hp_err *err);
 
 /* After writability: 0 when connected, else the errno. A TCP socket that has

@@ -1,5 +1,8 @@
 #include "dialing.h"
 
+#include <sys/socket.h>
+#include <unistd.h>
+
 #include "args.h"
 #include "errors.h"
 
@@ -216,6 +219,20 @@ descriptor_of(PyObject *sock, PyObject *v)
     return -1;
 }
 
+/* No server speaks first in HTTP or TLS: it would be taken for the answer. */
+static int
+check_silent(int fd)
+{
+    char byte;
+    if (recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) <= 0)
+        return fd;
+    close(fd);
+    PyErr_SetString(PyExc_ValueError,
+                    "dial must return a socket that has nothing to read yet: "
+                    "these bytes are no answer to the request");
+    return -1;
+}
+
 /* The descriptor, which is ours from now on. */
 static int
 detach_socket(PyObject *sock)
@@ -229,7 +246,7 @@ detach_socket(PyObject *sock)
     }
     int fd = v == NULL ? -1 : descriptor_of(sock, v);
     Py_XDECREF(v);
-    return fd;
+    return fd < 0 ? -1 : check_silent(fd);
 }
 
 static PyObject *

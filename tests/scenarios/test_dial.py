@@ -356,7 +356,7 @@ class Detached:
         (socket.socket, hpool.ConnectError, "a.test:80: what dial= ret.*not connected"),
         (listening, hpool.ConnectError, "what dial= returned is not connected"),
         (datagrams, ValueError, "what dial= returned is no stream socket"),
-        (spoken, ValueError, "returned is a socket with bytes that nobody has read"),
+        (spoken, ValueError, "dial must return a socket that has nothing to read yet"),
     ],
     ids="None int str big huge file TLS closed fresh listening datagrams spoken".split(),
 )
