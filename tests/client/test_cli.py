@@ -254,11 +254,11 @@ def test_demo_of_a_url_that_is_not_there(run):
 
 
 def test_options_of_the_page_exist(capsys):
-    """docs/cli.rst names no option that doctor and top do not have."""
+    """docs/cli.rst names no option that there is not."""
     option = re.compile(r"(?<![\w-])--?[a-zA-Z][\w-]*")
     page = (Path(__file__).parents[2] / "docs/cli.rst").read_text()
     known = {"-m"}  # Python's own
-    for command in "doctor", "top":
+    for command in "get", "bench", "doctor", "top":
         with pytest.raises(SystemExit):
             main([command, "--help"])
         known.update(option.findall(capsys.readouterr().out))
