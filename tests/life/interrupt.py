@@ -60,11 +60,10 @@ def interrupted(call, when, kill=kill):
 def measure(client, call, when, left=NOTHING, kill=kill):
     """Interrupts the call some times. The median is within the limit, and each
     time the pool's gauges become `left` and the descriptors are back."""
-    took, before = [], None
+    took, opened = [], []
     for _ in range(TRIES):
         took.append(interrupted(call, when, kill))
         until(lambda: gauges(client) == left)
-        if before is None:
-            before = descriptors()  # the first call made a waker, perhaps a keeper
-        until(lambda: descriptors() <= before)
+        opened.append(descriptors())  # the first call made a waker, perhaps a keeper
+        until(lambda: descriptors() <= opened[0])
     assert statistics.median(took) <= LIMIT, took

@@ -150,7 +150,7 @@ kept[-1].close()
 
 def test_one_receives_while_another_sends(either, new_client):
     """An upgraded connection may be used in both directions at once, over TLS, too."""
-    total = 32 << 20
+    total = 64 << 20
     headers = {"Upgrade": "echo", "Connection": "Upgrade"}
 
     def echo(connection):
