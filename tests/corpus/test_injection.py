@@ -1,6 +1,6 @@
 """What a caller hands in must never reach the wire raw: it is refused before a
-byte is sent, or it is encoded. The rows on multipart, credentials and proxies
-stand with those."""
+byte is sent, or it is encoded. The rows on multipart and credentials stand with
+those."""
 
 import re
 
@@ -118,3 +118,12 @@ def test_framing_header(client, wire, row):
 def test_content_type(client, wire, row):
     call = {"data": b"12345", "headers": {"Content-Type": row["value"]}}
     assert refused(wire, lambda: client.post(f"{wire.url}/", **call))
+
+
+@pytest.mark.parametrize("row", on("proxy url"))
+def test_proxy_url(row):
+    try:
+        proxy = hpool.Proxy(row["value"])
+    except hpool.InvalidProxyURL:
+        return
+    assert re.fullmatch(r"https?://[a-z0-9._-]+:[0-9]+", proxy.url)

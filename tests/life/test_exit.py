@@ -305,6 +305,19 @@ def round():
     except hpool.Cancelled:
         pass
 """,
+    "proxies": """
+proxy = hpool.Proxy(url, headers={"X": "y"})
+def round():
+    client.get("http://a.test/small", proxy=url).read()
+    client.get("http://a.test/small", proxies={"http://a.test": proxy}).read()
+    client.proxies = {"http": url}
+    client.get("http://a.test/small").read()
+    client.proxies = None
+    try:
+        client.get("https://a.test/", proxy=url)
+    except hpool.ProxyError as error:
+        assert error.status
+""",
 }
 
 
@@ -312,6 +325,6 @@ def round():
 def test_leaks(cserver, name):
     """Many rounds of the same leave no more objects, descriptors or memory than a
     few did."""
-    n = 200 if name in ("clients", "errors") else 2000
+    n = 200 if name in ("clients", "errors", "proxies") else 2000
     program = COMMON + LEAKS + ROUNDS[name] + f"\nmeasure(round, {n})\n"
     run(program, cserver.url, seconds=50)

@@ -421,6 +421,24 @@ def test_a_bad_target_behind_an_https_proxy(server, new_client, ca, squid):
     assert "certificate verify failed for localhost" in str(caught.value)
 
 
+def test_tls_with_the_proxy_has_its_own_time(new_client, ca):
+    """connect is for the dial and the tunnel, tls for the handshake between."""
+    context = ca.server_context("localhost")
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        client = new_client(proxy=f"https://localhost:{port}", verify=ca.pem)
+        call = Call(client.get, "https://a.test/")
+        sock, _ = listener.accept()
+        advance(8)
+        with context.wrap_socket(sock, server_side=True) as tls:
+            assert tls.recv(65536).startswith(b"CONNECT a.test:443 ")
+            advance(8)
+            tls.sendall(b"HTTP/1.1 403")  # it looks at the clock
+            tls.sendall(b" Forbidden\r\n\r\n")
+            error = call.error()
+    assert isinstance(error, hpool.ProxyError) and error.status == 403
+
+
 # ---- S128: what is said to the proxy ------------------------------------------
 
 
