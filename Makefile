@@ -10,7 +10,7 @@ SRC := $(wildcard $(STORIES:%=csrc/%/*.c))
 TESTS := $(patsubst tests/c/%_test.c,%,$(wildcard tests/c/*_test.c))
 SUPPORT := $(filter-out %_test.c,$(wildcard tests/c/*.c))
 THREADED := base events waker resolve conn conn_proxy dial sock poller poller_table pool_stress holders keeper keeper_fork exchange trace_drive \
-            transport warm process proxy tls_ctx tls_stream tls_session tls_gate fork short_lived addr_trouble
+            transport warm pause process proxy tls_ctx tls_stream tls_session tls_gate fork short_lived addr_trouble
 WARN := -std=c11 -D_GNU_SOURCE -Wall -Wextra -Werror -Wshadow -Wpointer-arith \
         -Wstrict-prototypes -Wmissing-prototypes -Wno-unused-parameter
 CODECS := $(shell $(PYTHON) setup.py --print-codec-flags 2>/dev/null)

@@ -281,6 +281,12 @@ typedef enum hp_read_how {
 hp_drive hp_drive_warm(hp_exchange *ex, const hp_driver *driver, int64_t n,
                        int64_t *ready, hp_err *err);
 
+/* Instead of hp_drive_head, for an exchange that sends nothing: waits until
+ * hp_clock_now() is `until`. DONE then; ERROR when its cancel, its deadline, a
+ * signal or the close of the transport ends the wait. Blocks. */
+hp_drive hp_drive_pause(hp_exchange *ex, const hp_driver *driver, hp_ns until,
+                        hp_err *err);
+
 /* Body bytes after transfer decoding, and content decoding if the request
  * asked for it and `raw` is false (do not mix raw and decoded reads on one
  * exchange that decodes: HP_E_INVALID_ARGUMENT). DONE with *got == 0 is the

@@ -21,7 +21,7 @@ from typing_extensions import Buffer, Self, TypeVar, disjoint_base
 
 from ._advice import Advice
 from ._leaks import Leak, Row
-from ._records import ConnectionInfo, Timings
+from ._records import Attempt, ConnectionInfo, Timings
 from ._retries import Retries
 from ._stats import Stats
 from .config import TLS, Limits, Timeout
@@ -583,6 +583,8 @@ class Response:
     @property
     def history(self) -> list[Response]: ...
     @property
+    def attempts(self) -> list[Attempt]: ...
+    @property
     def elapsed(self) -> timedelta: ...
     @property
     def encoding(self) -> str: ...
@@ -1080,6 +1082,20 @@ def _send_once(
     request: PreparedRequest | None = None,
     started: int | None = None,
 ) -> Response: ...
+def _pause(
+    client: Client,
+    method: str,
+    url: str,
+    n: int,
+    *,
+    timeout: _TimeoutIn = ...,
+    verify: _VerifyIn | None = None,
+    cert: _CertIn | None = None,
+    tls: TLS | None = None,
+    cancel: CancelToken | None = None,
+    request: PreparedRequest | None = None,
+    started: int | None = None,
+) -> None: ...
 def _merged_headers(
     client: Client,
     headers: _HeadersIn | None = None,

@@ -1,8 +1,54 @@
-"""Facts about one request: Timings, ConnectionInfo. Immutable."""
+"""Facts about one request: Attempt, Timings, ConnectionInfo. Immutable."""
 
 from __future__ import annotations
 
 from ._frozen import Frozen
+from ._redact import url_for_text
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .errors import RequestException
+
+
+class Attempt(Frozen):
+    """One attempt of a request that `retries` made again; `response.attempts`
+    has them all, the last one included.
+
+    method, url   str
+    status        the answer's, or None
+    error         why there was no answer, or None
+    wait          seconds that were waited after it; None for the last one
+    """
+
+    __slots__ = ("method", "url", "status", "error", "wait")
+
+    method: str
+    url: str
+    status: int | None
+    error: RequestException | None
+    wait: float | None
+
+    def __init__(
+        self,
+        method: str,
+        url: str,
+        status: int | None = None,
+        error: RequestException | None = None,
+        wait: float | None = None,
+    ) -> None:
+        self._fill({
+            "method": method,
+            "url": url,
+            "status": status,
+            "error": error,
+            "wait": wait,
+        })
+
+    def __repr__(self) -> str:
+        how = type(self.error).__name__ if self.error else self.status
+        where = f"{self.method} {url_for_text(self.url)}"
+        waited = "" if self.wait is None else f", waited {self.wait:.3g} s"
+        return f"<Attempt [{where}: {how}{waited}]>"
 
 def _span(start: float | None, end: float | None) -> float | None:
     """Seconds from one moment to another, None if one did not happen."""

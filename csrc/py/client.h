@@ -58,6 +58,11 @@ int hpy_client_read_body(struct hpy_response *r);
 /* Sends `r` as it is, and nothing but it: to its head. Takes `r`. RAISES. */
 PyObject *hpy_client_send(struct hpy_response *r, PyObject *const *args);
 
+/* Waits until hp_clock_now() is `until`, as long as a request made with these
+ * arguments might go on: `r` is one that is not sent. RAISES. */
+int hpy_client_pause(struct hpy_response *r, PyObject *const *args,
+                     hp_ns until);
+
 /* One call of a verb, from parsing to the Response. */
 PyObject *hpy_client_verb(hpy_client *c, hpy_verb verb, PyObject *const *args,
                           Py_ssize_t nargs, PyObject *kwnames);

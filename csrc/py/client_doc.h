@@ -27,7 +27,7 @@
     "  cancel      a CancelToken\n"                                            \
     "  idempotent  whether the request may be sent again on a stale\n"         \
     "              connection; None goes by the method\n"                      \
-    "  retries     a Retries in place of the client's\n"                       \
+    "  retries     a number or a Retries, in place of the client's\n"          \
     "  decompress  False hands the body on as it came\n"                       \
     "  trace       who is told what happens, before the client's own: an\n"    \
     "              object with methods named as the events it wants, or a\n"   \
@@ -110,7 +110,7 @@ static const char hpy_client_doc[] =
     "  headers, params   sent with every request\n"
     "  timeout           see Timeout; default 10 s to connect, 60 s to read\n"
     "  limits            see Limits\n"
-    "  retries           a Retries: what is made again by itself\n"
+    "  retries           a number or a Retries: what is made again by itself\n"
     "  verify            True, False, a CA file or directory, PEM bytes, or\n"
     "                    an ssl.SSLContext\n"
     "  cert              client certificate: file, or (file, key[, password])\n"

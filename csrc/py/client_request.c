@@ -442,8 +442,9 @@ how_many(hpy_state *st, PyObject *v, int64_t *n)
     return *n > 0 ? 0 : hpy_raise_argument(st, "n takes an int from 1 up");
 }
 
+/* For an exchange that sends nothing. */
 static int
-open_to_warm(hpy_response *r, PyObject *const *a)
+open_silent(hpy_response *r, PyObject *const *a)
 {
     plan p;
     hp_request_init(&p.request);
@@ -470,13 +471,23 @@ warm(hpy_client *c, PyObject *const *a, int64_t n)
     if (r == NULL)
         return NULL;
     atomic_store(&r->closed, true);
-    int rc = open_to_warm(r, a);
+    int rc = open_silent(r, a);
     if (rc < 0)
         hpy_raise_with_request(r->st, r);
     else
         rc = hpy_response_warm(r, n, &ready);
     Py_DECREF(r);
     return rc < 0 ? NULL : PyLong_FromLongLong(ready);
+}
+
+int
+hpy_client_pause(hpy_response *r, PyObject *const *a, hp_ns until)
+{
+    atomic_store(&r->closed, true);
+    if (open_silent(r, a) == 0)
+        return hpy_response_pause(r, until);
+    hpy_raise_with_request(r->st, r);
+    return -1;
 }
 
 PyObject *

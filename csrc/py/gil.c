@@ -127,6 +127,16 @@ hpy_drive_warm(hpy_state *st, hp_exchange *ex, int64_t n, int64_t *ready,
     return out;
 }
 
+hp_drive
+hpy_drive_pause(hpy_state *st, hp_exchange *ex, hp_ns until, hp_err *err)
+{
+    detached d;
+    detach(&d, st);
+    hp_drive out = hp_drive_pause(ex, &d.driver, until, err);
+    attach(&d);
+    return out;
+}
+
 /* The connection is given back: the rest of the body is here. */
 static bool
 is_at_hand(hp_exchange *ex, bool raw)

@@ -11,6 +11,8 @@
 
 hp_drive hpy_drive_warm(hpy_state *st, hp_exchange *ex, int64_t n,
                         int64_t *ready, hp_err *err);
+hp_drive hpy_drive_pause(hpy_state *st, hp_exchange *ex, hp_ns until,
+                         hp_err *err);
 hp_drive hpy_drive_head(hpy_state *st, hp_exchange *ex, hp_err *err);
 
 /* Stays attached when the bytes are at hand and few: handing the GIL to

@@ -403,6 +403,13 @@ static PyMethodDef module_methods[] = {
          "about connections; the Response with its head there and its body\n"
          "not read. `request` becomes its request; `started`, a reading of\n"
          "_clock(), is when the time of timeout's total began.")},
+    {"_pause", FAST(hpy_pause),
+     PyDoc_STR("_pause(client, method, url, n, *, timeout=..., verify=None, "
+               "cert=None, tls=None, cancel=None, request=None, "
+               "started=None)\n--\n\n"
+               "Wait until _clock() says `n`. What would end a request ends "
+               "the wait:\n"
+               "the token, the time of the call, a signal, client.close().")},
     {"_merged_headers", hpy_merged_headers, METH_VARARGS,
      PyDoc_STR("_merged_headers(client, headers=None, decompress=None, /)\n"
                "--\n\n"

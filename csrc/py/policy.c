@@ -30,7 +30,7 @@ hpy_policy_asked(hpy_state *st, PyObject *const *a)
         if (hpy_given(a[i]))
             return 1;
     }
-    return 0;
+    return hpy_given(a[HPY_ARG_RETRIES]);
 }
 
 bool
@@ -245,6 +245,25 @@ hop(hpy_client *c, PyObject *const *a)
     return r;
 }
 
+/* The client, which comes first, and the arguments behind it. */
+static hpy_client *
+parse_with_client(PyObject *module, const hpy_signature *sig,
+                  PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames,
+                  PyObject **a)
+{
+    hpy_state *st = PyModule_GetState(module);
+    if (nargs < 1) {
+        PyErr_Format(PyExc_TypeError,
+                     "%s() missing required argument: 'client'", sig->name);
+        return NULL;
+    }
+    hpy_client *c = client_argument(st, args[0]);
+    if (c == NULL ||
+        hpy_args_parse(st, sig, args + 1, nargs - 1, kwnames, a) < 0)
+        return NULL;
+    return c;
+}
+
 PyObject *
 hpy_send_once(PyObject *module, PyObject *const *args, Py_ssize_t nargs,
               PyObject *kwnames)
@@ -259,19 +278,37 @@ hpy_send_once(PyObject *module, PyObject *const *args, Py_ssize_t nargs,
             HPY_BIT(PROXY) | HPY_BIT(PROXIES) | HPY_BIT(CANCEL) |
             HPY_BIT(IDEMPOTENT) | HPY_BIT(DECOMPRESS) | HPY_BIT(TRACE) |
             HPY_BIT(RETRIES) | HPY_BIT(REQUEST) | HPY_BIT(STARTED)};
-    hpy_state *st = PyModule_GetState(module);
     PyObject *a[HPY_ARG_COUNT] = {NULL};
-    if (nargs < 1) {
-        PyErr_SetString(PyExc_TypeError,
-                        "_send_once() missing required argument: 'client'");
+    hpy_client *c = parse_with_client(module, &sig, args, nargs, kwnames, a);
+    hpy_response *r = c == NULL ? NULL : hop(c, a);
+    return r == NULL ? NULL : hpy_client_send(r, a);
+}
+
+PyObject *
+hpy_pause(PyObject *module, PyObject *const *args, Py_ssize_t nargs,
+          PyObject *kwnames)
+{
+    static const hpy_signature sig = {
+        "_pause",
+        3,
+        3,
+        {HPY_ARG_METHOD, HPY_ARG_URL, HPY_ARG_N},
+        HPY_BIT(METHOD) | HPY_BIT(URL) | HPY_BIT(N) | HPY_BIT(TIMEOUT) |
+            HPY_BIT(VERIFY) | HPY_BIT(CERT) | HPY_BIT(TLS) | HPY_BIT(CANCEL) |
+            HPY_BIT(REQUEST) | HPY_BIT(STARTED)};
+    PyObject *a[HPY_ARG_COUNT] = {NULL};
+    hpy_client *c = parse_with_client(module, &sig, args, nargs, kwnames, a);
+    if (c == NULL)
         return NULL;
-    }
-    hpy_client *c = client_argument(st, args[0]);
-    if (c == NULL ||
-        hpy_args_parse(st, &sig, args + 1, nargs - 1, kwnames, a) < 0)
+    long long until = PyLong_AsLongLong(a[HPY_ARG_N]);
+    if (until == -1 && PyErr_Occurred())
         return NULL;
     hpy_response *r = hop(c, a);
-    return r == NULL ? NULL : hpy_client_send(r, a);
+    if (r == NULL)
+        return NULL;
+    int rc = hpy_client_pause(r, a, until);
+    Py_DECREF(r);
+    return rc < 0 ? NULL : Py_NewRef(Py_None);
 }
 
 PyObject *

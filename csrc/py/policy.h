@@ -39,6 +39,8 @@ PyObject *hpy_policy_resume(hpy_response *r, PyObject *const *a, bool stream);
 /* What flow uses of the module: see _core.pyi. */
 PyObject *hpy_send_once(PyObject *module, PyObject *const *args,
                         Py_ssize_t nargs, PyObject *kwnames);
+PyObject *hpy_pause(PyObject *module, PyObject *const *args, Py_ssize_t nargs,
+                    PyObject *kwnames);
 PyObject *hpy_merged_headers(PyObject *module, PyObject *args);
 PyObject *hpy_asks(PyObject *module, PyObject *response);
 PyObject *hpy_drain(PyObject *module, PyObject *args);

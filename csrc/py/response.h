@@ -50,7 +50,7 @@ typedef struct hpy_response {
     hpy_mutex lock;
     /* guarded by lock; the first six are set once */
     PyObject *content; /* bytes */
-    PyObject *headers, *reason, *history, *request, *cookies;
+    PyObject *headers, *reason, *history, *attempts, *request, *cookies;
     PyObject *encoding; /* what was assigned, or NULL */
     bool raw_decodes;   /* raw.decode_content */
 } hpy_response;
@@ -68,6 +68,8 @@ PyObject *hpy_response_make(PyTypeObject *type, PyObject *args,
                             PyObject *kwargs);
 /* Drives to the head and takes status and version from it. RAISES. */
 int hpy_response_head(hpy_response *r);
+/* The same for a wait, hp_drive_pause. RAISES. */
+int hpy_response_pause(hpy_response *r, hp_ns until);
 /* The same for Client.warm(), which has no response. RAISES. */
 int hpy_response_warm(hpy_response *r, int64_t n, int64_t *ready);
 

@@ -176,15 +176,27 @@ get_elapsed(PyObject *op, void *closure)
     return v;
 }
 
+/* What is in `slot`, a list that is made when first asked for. */
 static PyObject *
-get_history(PyObject *op, void *closure)
+list_in(hpy_response *r, PyObject **slot)
 {
-    hpy_response *r = SELF;
-    PyObject *v = hpy_slot_get(&r->lock, &r->history);
+    PyObject *v = hpy_slot_get(&r->lock, slot);
     if (v != NULL)
         return v;
     v = PyList_New(0);
-    return v == NULL ? NULL : hpy_slot_put(&r->lock, &r->history, v);
+    return v == NULL ? NULL : hpy_slot_put(&r->lock, slot, v);
+}
+
+static PyObject *
+get_history(PyObject *op, void *closure)
+{
+    return list_in(SELF, &SELF->history);
+}
+
+static PyObject *
+get_attempts(PyObject *op, void *closure)
+{
+    return list_in(SELF, &SELF->attempts);
 }
 
 static PyObject *
@@ -373,6 +385,10 @@ PyGetSetDef hpy_response_getset[] = {
     {"request", get_request, NULL, "Request: method, url, headers, body.",
      NULL},
     {"history", get_history, NULL, "list of the redirects followed.", NULL},
+    {"attempts", get_attempts, NULL,
+     "list of Attempt, the last one included: what `retries` tried; empty\n"
+     "where there are none.",
+     NULL},
     {"elapsed", get_elapsed, NULL,
      "datetime.timedelta: from the call to the end of the head.", NULL},
     {"encoding", hpy_response_get_encoding, hpy_response_set_encoding,

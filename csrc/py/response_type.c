@@ -106,6 +106,17 @@ hpy_response_warm(hpy_response *r, int64_t n, int64_t *ready)
     return 0;
 }
 
+int
+hpy_response_pause(hpy_response *r, hp_ns until)
+{
+    hp_err err;
+    hpy_exc none = {NULL, NULL, NULL};
+    hp_err_clear(&err);
+    if (hpy_drive_pause(r->st, r->ex, until, &err) == HP_DRIVE_DONE)
+        return 0;
+    return head_failed(r, &err, &none);
+}
+
 /* ---- death ---- */
 
 static int
@@ -117,6 +128,7 @@ response_traverse(PyObject *op, visitproc visit, void *arg)
     Py_VISIT(r->call_headers);
     Py_VISIT(r->headers);
     Py_VISIT(r->history);
+    Py_VISIT(r->attempts);
     Py_VISIT(r->request);
     Py_VISIT(r->cookies);
     Py_VISIT(r->encoding);
@@ -135,6 +147,7 @@ response_clear(PyObject *op)
     Py_CLEAR(r->call_headers);
     Py_CLEAR(r->headers);
     Py_CLEAR(r->history);
+    Py_CLEAR(r->attempts);
     Py_CLEAR(r->request);
     Py_CLEAR(r->cookies);
     Py_CLEAR(r->encoding);

@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import threading
 
 from .._prepare import Source
 from ..errors import UnrewindableBodyError
 from .auth import PasswordAuth
 from .challenges import Challenge, parse_challenges, parse_parameters, quote
+from .lock import lock
 from .redirects import origin
 
 TYPE_CHECKING = False
@@ -53,12 +53,11 @@ class DigestAuth(PasswordAuth):
 
     def __init__(self, username: str | bytes, password: str | bytes) -> None:
         super().__init__(username, password)
-        self._lock = threading.Lock()
         self._sessions: dict[object, _Session] = {}
 
     def __call__(self, request: PreparedRequest) -> PreparedRequest:
         """Answers the challenge of earlier, if this origin has set one."""
-        with self._lock:
+        with lock:
             session = self._sessions.get(origin(request.url))
         if session is None:
             request.headers.pop("Authorization", None)
@@ -109,7 +108,7 @@ class DigestAuth(PasswordAuth):
             return None
 
     def _keep(self, where: object, session: _Session | None) -> None:
-        with self._lock:
+        with lock:
             if session is None:
                 self._sessions.pop(where, None)
             else:
@@ -119,7 +118,7 @@ class DigestAuth(PasswordAuth):
         for field in response.headers.get_list("Authentication-Info"):
             nonce = parse_parameters(field).get("nextnonce")
             if nonce:
-                with self._lock:
+                with lock:
                     session = self._sessions.get(where)
                 if session is not None:
                     session.go_on_with(nonce)
@@ -152,7 +151,6 @@ class _Session:
         self._qop = _choose_qop(asked.get("qop"))
         self._cnonce = _new_cnonce()
         self._count = 0
-        self._lock = threading.Lock()
         self._set_user(asked, _octets(username))
         self._ha1 = self._hash_a1(_octets(username), _octets(password), is_sess)
 
@@ -174,7 +172,7 @@ class _Session:
 
     def go_on_with(self, nonce: str) -> None:
         """The server's next nonce, counted from one."""
-        with self._lock:
+        with lock:
             if nonce != self._nonce:
                 self._nonce, self._count = nonce, 0
 
@@ -185,7 +183,7 @@ class _Session:
         a2 = f"{request.method}:{uri}"
         if self._qop == "auth-int":
             a2 += ":" + self._hash_body(request)
-        with self._lock:
+        with lock:
             self._count += 1
             nonce, count = self._nonce, f"{self._count:08x}"
         response = self._response(a2, nonce, count)

@@ -10,10 +10,10 @@ caller's.
 
 from __future__ import annotations
 
-import time
-
 from .. import _core
 from .._redact import url_for_text
+from .._retries import parse_retries
+from ..config import parse_timeout
 from ..errors import RequestException, TooManyRedirects
 from . import redirects
 from .auth import OFF, as_prepared, choose
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from .._prepare import Source
     from .auth import HasFlow
     from .cookies import CallCookies
+    from .retries import Attempts
 
 # What check_redirect returns to get the redirect itself; as good as False.
 USE_LAST_RESPONSE = "use last response"
@@ -49,6 +50,9 @@ _SENT = (
     "trace",
     "started",
 )
+
+# ... and a wait between two of them ends by.
+_PAUSED = ("timeout", "verify", "cert", "tls", "cancel", "started")
 
 _DRAIN = 65536  # bytes of a body nobody wants that are read all the same
 
@@ -117,7 +121,7 @@ class Flow:
         self._hooks = Hooks(settings, arguments)
         self._auth = _auth(arguments, settings)
         self._netrc = settings.get("netrc")
-        self._retries = None
+        self._retries = _retries(client, arguments, settings)
         most = arguments.get("max_redirects")
         self._max_redirects = (
             settings.get("max_redirects", MAX_REDIRECTS)
@@ -209,25 +213,54 @@ class Flow:
             raise
 
     def _attempts(self, request: PreparedRequest) -> Any:
-        if self._retries is None:
+        retries = self._retries
+        if retries is None:
             return self._send(request)
-        attempt = 0
+        retries.begin(request)
         while True:
-            attempt += 1
-            response = error = None
+            response, error = self._attempt(request)
             try:
-                response = self._send(request)
-            except RequestException as exc:
-                error = exc
-            wait = self._retries.decide(attempt, request, response, error)
-            if wait is None:
-                if error is not None:
-                    raise error
+                wait = retries.decide(request, response, error)
+            except BaseException:
+                if response is not None:
+                    self._drain(response)
+                raise
+            if response is not None and wait is None:
+                response.attempts[:] = retries.made
                 return response
+            if wait is None:
+                raise error
             if response is not None:
-                self._passed(response)
-            time.sleep(wait)
+                self._drain(response)
+            self._pause(request, wait)
             request._rewind()
+
+    def _attempt(self, request: PreparedRequest) -> tuple[Any, Any]:
+        """(response, None) or (None, error)."""
+        response = None
+        try:
+            response = self._send(request)
+            if response.is_success and not self._stream:
+                response.content  # as long as it can be asked for again
+        except RequestException as error:
+            if response is not None:
+                response.close()
+            return None, error
+        return response, None
+
+    def _pause(self, request: PreparedRequest, seconds: float) -> None:
+        if seconds <= 0:
+            return
+        until = _core._clock() + int(seconds * 1e9)
+        sent = {n: self._sent[n] for n in _PAUSED if n in self._sent}
+        _core._pause(
+            self.client,
+            request.method,
+            request.url,
+            until,
+            request=request,
+            **sent,
+        )
 
     def _send(self, request: PreparedRequest) -> Any:
         return _core._send_once(
@@ -300,11 +333,14 @@ class Flow:
     def _passed(self, response: Any) -> None:
         """A response the call does not end with. A small body is read, which
         frees its connection; any other is closed."""
+        self._drain(response)
+        response.history[:] = self.history
+        self.history.append(response)
+
+    def _drain(self, response: Any) -> None:
         limits = self.client.limits
         most = _DRAIN if limits.drain_bytes is None else limits.drain_bytes
         _core._drain(response, min(most, _DRAIN), limits.drain_timeout)
-        response.history[:] = self.history
-        self.history.append(response)
 
 
 def _auth(
@@ -325,3 +361,30 @@ def _complete(
         exc.response = response
         if exc.request is None:
             exc.request = request
+
+
+def _retries(
+    client: Client, arguments: dict[str, Any], settings: dict[str, Any]
+) -> Attempts | None:
+    """What the call, else the client, says of retries; None: nothing."""
+    rules = settings.get("retries")
+    if arguments.get("retries") is not None:
+        rules = parse_retries(arguments["retries"])
+    if rules is None or rules.are_off:
+        return None
+    from .retries import Attempts
+
+    ends = _ends(client, arguments)
+    return Attempts(client, rules, arguments.get("idempotent"), ends)
+
+
+def _ends(client: Client, arguments: dict[str, Any]) -> int | None:
+    """When the time of the call is over, on _core._clock()."""
+    timeout = client.timeout
+    if "timeout" in arguments:
+        timeout = parse_timeout(arguments["timeout"])
+    ends = _core._deadline_var.get(None)
+    if timeout.total is not None:
+        total = arguments["started"] + int(timeout.total * 1e9)
+        ends = total if ends is None else min(ends, total)
+    return ends

@@ -156,10 +156,10 @@ def _functions(name: str, value: Any) -> list[Any]:
 
 
 def retries(name: str, value: Any) -> Any:
-    """None: there is nothing that is tried again here; what the pool itself
-    sends again is the core's."""
-    parse_retries(value)
-    return None
+    """None when nothing is tried again here: what the pool itself sends again
+    is the core's."""
+    parsed = parse_retries(value)
+    return None if parsed.are_off else parsed
 
 
 def cookies(name: str, value: Any) -> Any:

@@ -4,6 +4,8 @@ import copy
 import pickle
 
 import pytest
+import requests
+import urllib3
 
 import hpool
 from tests.server.scripted import close, expect, respond, send, serve
@@ -25,6 +27,8 @@ def test_a_value():
         OFF.stale = True
     with pytest.raises(TypeError):
         hpool.Retries(False)
+    assert repr(hpool.Retries(3, jitter=0.0)) == "Retries(total=3, jitter=0.0)"
+    assert repr(hpool.Retries()) == "Retries()"
 
 
 @pytest.mark.parametrize("value", [None, 0, 1, "no"])
@@ -33,22 +37,89 @@ def test_stale_is_a_bool(value):
         hpool.Retries(stale=value)
 
 
-@pytest.mark.parametrize("value", [1, 3, -1])
-def test_retries_above_the_transport(value):
-    with pytest.raises(ValueError, match="not supported yet"):
-        hpool.Client(retries=value)
-    with hpool.Client() as client:
-        with pytest.raises(ValueError, match="not supported yet"):
-            client.get("http://127.0.0.1:1/", retries=value)
+@pytest.mark.parametrize("name", ["total", "connect", "read", "status"])
+def test_counts(name):
+    assert getattr(hpool.Retries(**{name: 2}), name) == 2
+    for value in (True, "3", 1.0):
+        with pytest.raises(TypeError, match=f"{name} takes a number of retries"):
+            hpool.Retries(**{name: value})
+    with pytest.raises(ValueError, match=f"{name} takes a number from 0 up"):
+        hpool.Retries(**{name: -1})
+
+
+@pytest.mark.parametrize("name", ["backoff_factor", "backoff_max", "jitter", "budget"])
+def test_numbers(name):
+    assert getattr(hpool.Retries(**{name: 1}), name) == 1.0
+    for value in (True, "3", [1]):
+        with pytest.raises(TypeError, match=f"{name} takes"):
+            hpool.Retries(**{name: value})
+    for value in (-0.1, float("nan"), float("inf")):
+        with pytest.raises(ValueError, match=f"{name} takes"):
+            hpool.Retries(**{name: value})
+
+
+def test_statuses_and_methods():
+    rules = hpool.Retries(
+        1, status_forcelist=[503, 502], allowed_methods=["get", "Put"]
+    )
+    assert rules.status_forcelist == {502, 503}
+    assert rules.allowed_methods == {"GET", "PUT"}
+    assert hpool.Retries(allowed_methods=None).allowed_methods is None
+    for value in (503, "503", [True], ["503"]):
+        with pytest.raises(TypeError, match="status_forcelist takes statuses"):
+            hpool.Retries(1, status_forcelist=value)
+    with pytest.raises(ValueError, match="status_forcelist takes statuses"):
+        hpool.Retries(1, status_forcelist=[100])
+    for value in (7, "GET", [b"GET"]):
+        with pytest.raises(TypeError, match="allowed_methods takes methods"):
+            hpool.Retries(allowed_methods=value)
+    with pytest.raises(ValueError, match="give total or status as well"):
+        hpool.Retries(status_forcelist=[503])
+
+
+def test_what_urllib3_says():
+    rules = hpool.Client(
+        retries=urllib3.Retry(
+            4,
+            connect=2,
+            status_forcelist=[500],
+            backoff_factor=0.5,
+            allowed_methods=False,
+            raise_on_status=False,
+            respect_retry_after_header=False,
+        )
+    ).retries
+    assert rules == hpool.Retries(
+        4,
+        connect=2,
+        status_forcelist=[500],
+        backoff_factor=0.5,
+        allowed_methods=None,
+        jitter=0.0,
+        respect_retry_after=False,
+        budget=None,
+    )
+    rules = hpool.Client(retries=urllib3.Retry()).retries
+    assert (rules.total, rules.raise_on_status) == (10, True)
+    assert rules.allowed_methods == hpool.Retries().allowed_methods
+    assert hpool.Client(retries=urllib3.Retry(False)).retries.are_off
+    assert hpool.Client(retries=urllib3.Retry(None)).retries.total == 10
+    requests_own = requests.adapters.HTTPAdapter().max_retries
+    assert hpool.Client(retries=requests_own).retries.are_off
 
 
 @pytest.mark.parametrize("value", [True, False, "3", 1.0, [OFF]])
 def test_what_it_takes(value):
-    with pytest.raises(TypeError, match="retries takes a Retries, or 0"):
+    with pytest.raises(TypeError, match="retries takes a number or a Retries"):
         hpool.Client(retries=value)
     with hpool.Client() as client:
-        with pytest.raises(TypeError, match="retries takes a Retries, or 0"):
+        with pytest.raises(TypeError, match="retries takes a number or a Retries"):
             client.get("http://127.0.0.1:1/", retries=value)
+
+
+def test_a_negative_number():
+    with pytest.raises(ValueError, match="total takes a number from 0 up, not -1"):
+        hpool.Client(retries=-1)
 
 
 def test_of_a_client():
@@ -57,6 +128,7 @@ def test_of_a_client():
         (0, hpool.Retries()),
         (hpool.Retries(), hpool.Retries()),
         (OFF, OFF),
+        (3, hpool.Retries(3)),
     ):
         with hpool.Client(retries=given) as client:
             assert client.retries == seen
