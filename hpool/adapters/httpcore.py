@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from .. import errors
 from .._core import Client, _send_once
 from ..config import TLS, Limits, Timeout
+from ..policy.proxy import Proxy
 from ._httpcore_trace import Events
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ class ConnectionPool:
         self._closed = Event()
         settings: dict[str, Any] = {}
         if proxy is not None:
-            settings["proxy"] = _proxy_url(proxy)
+            settings["proxy"] = _proxy(proxy)
         self.client = Client(
             limits=Limits(
                 max_conns=max_connections,
@@ -264,16 +265,21 @@ def _socket_options(options: Iterable[Any] | None) -> list[Any] | None:
     return None if options is None else [tuple(option) for option in options]
 
 
-def _proxy_url(proxy: Any) -> str:
-    """An httpcore.Proxy, with its credentials, as a URL."""
-    from urllib.parse import quote_from_bytes
-
-    url = bytes(proxy.url).decode("latin-1")
-    if not proxy.auth:
-        return url
-    scheme, _, rest = url.partition("://")
-    user, password = (quote_from_bytes(part, safe="") for part in proxy.auth)
-    return f"{scheme}://{user}:{password}@{rest}"
+def _proxy(proxy: Any) -> Proxy:
+    """An httpcore.Proxy, as ours; a str is a URL."""
+    if isinstance(proxy, str):
+        return Proxy(proxy)
+    auth = proxy.auth and tuple(part.decode("latin-1") for part in proxy.auth)
+    return Proxy(
+        bytes(proxy.url).decode("latin-1"),
+        auth=auth or None,
+        headers=[
+            (name, value)
+            for name, value in proxy.headers
+            if name.lower() != b"proxy-authorization" or not auth
+        ],
+        verify=proxy.ssl_context,
+    )
 
 
 def _timeout(phases: dict[str, float | None]) -> Timeout:
@@ -461,7 +467,6 @@ def httpx_client(
     limits = limits or module.Limits(
         max_connections=100, max_keepalive_connections=20, keepalive_expiry=5.0
     )
-    pool: dict[str, Any] = {} if proxy is None else {"proxy": _Proxy(proxy)}
     transport = httpx_transport(
         module,
         verify=verify,
@@ -470,15 +475,6 @@ def httpx_client(
         max_connections=limits.max_connections,
         max_keepalive_connections=limits.max_keepalive_connections,
         keepalive_expiry=limits.keepalive_expiry,
-        **pool,
+        proxy=proxy,
     )
     return module.Client(transport=transport, trust_env=trust_env, **settings)
-
-
-class _Proxy:
-    """A proxy's URL where an httpcore.Proxy stands."""
-
-    auth = None
-
-    def __init__(self, url: str) -> None:
-        self.url = url.encode()

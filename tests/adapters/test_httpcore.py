@@ -4,6 +4,7 @@ hpool's."""
 import gzip
 import socket
 import threading
+from urllib.parse import unquote
 
 import httpcore
 import httpx
@@ -11,6 +12,7 @@ import pytest
 
 import hpool
 from hpool.adapters.httpcore import ConnectionPool, httpx_client, httpx_transport
+from tests.server.proxies import LOGIN
 from tests.server.scripted import (
     close,
     expect,
@@ -321,6 +323,38 @@ def test_upgrade(server, client):
         stream.write(b"hello")
         assert stream.read(100, timeout=5) == b"HELLO"
         stream.close()
+
+
+# ---- proxies -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["tinyproxy", "squid", "microsocks"])
+def test_real_proxies(request, nginx, ca, module, kind):
+    proxy = request.getfixturevalue(kind)
+    url = f"socks5h://{proxy.address}" if kind == "microsocks" else proxy.url
+    if kind == "squid":
+        url = proxy.login_url
+    with httpx_client(
+        module, proxy=url, verify=ca.pem, trust_env=False, timeout=10
+    ) as client:
+        for target in (nginx.http_url, nginx.https_url):
+            assert client.get(f"{target}/small").status_code == 200
+        assert pool_of(client).stats().total.dials == 2
+
+
+def test_httpcore_s_own_proxy(nginx, ca, squid):
+    """With its credentials and headers, as httpx hands them over."""
+    user, password = map(unquote, LOGIN.split(":"))
+    proxy = httpcore.Proxy(squid.url, auth=(user, password), headers={"X-A": "1"})
+    with ConnectionPool(proxy=proxy, verify=ca.pem) as pool:
+        assert pool.request("GET", f"{nginx.https_url}/small").status == 200
+
+
+def test_a_proxy_that_refuses(server, module):
+    s = server([expect(), send(respond(b"", 403, reason="Forbidden"))])
+    with httpx_client(module, proxy=s.url, trust_env=False) as client:
+        with pytest.raises(module.ProxyError, match="403"):
+            client.get("https://name.invalid/")
 
 
 # ---- the trace extension -----------------------------------------------------

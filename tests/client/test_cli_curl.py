@@ -170,6 +170,18 @@ def test_unix_socket(run, tmp_path):
         thread.join(10)
 
 
+def test_proxy(run, server):
+    s = server([serve(OK)])
+    assert run("get", "-x", s.url, "http://name.invalid/a") == (0, b"body\n", "")
+    assert s.requests[0].target == "http://name.invalid/a"
+
+
+def test_retry(run, server):
+    busy = respond(b"", 503, {"Retry-After": "0"})
+    s = server([expect(), send(busy), expect(), send(OK)])
+    assert run("get", "--retry", "1", s.url) == (0, b"body\n", "")
+
+
 def test_fail(run, server):
     url = server([serve(respond(b"no such page\n", 404))]).url
     assert run("get", "-f", url) == (1, b"", "hpool: 404 Not Found\n")
