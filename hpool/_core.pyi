@@ -27,7 +27,7 @@ from ._stats import Stats
 from .config import TLS, Limits, Timeout
 from .policy.cookies import Cookies
 from .policy.proxy import Proxy
-from .policy.request import PreparedRequest
+from .policy.request import PreparedRequest, Request
 
 _T = TypeVar("_T")
 
@@ -80,6 +80,39 @@ _CookiesIn: TypeAlias = (
 )
 _HooksIn: TypeAlias = Mapping[str, Any]
 _CheckRedirect: TypeAlias = Callable[[PreparedRequest, list[Response]], Any]
+
+# A bool when it is assigned: what calls without stream= go by.
+class _Stream(Protocol):
+    def __call__(
+        self,
+        method: str,
+        url: str,
+        *,
+        params: _ParamsIn | None = None,
+        data: _DataIn | None = None,
+        json: Any = None,
+        headers: _HeadersIn | None = None,
+        content: _ContentIn | None = None,
+        timeout: _TimeoutIn = ...,
+        verify: _VerifyIn | None = None,
+        cert: _CertIn | None = None,
+        tls: TLS | None = None,
+        cancel: CancelToken | None = None,
+        idempotent: bool | None = None,
+        retries: Retries | int | None = None,
+        decompress: bool | None = None,
+        trace: _TraceIn | None = None,
+        auth: Any = None,
+        cookies: _CookiesIn | None = None,
+        files: _FilesIn | None = None,
+        hooks: _HooksIn | None = None,
+        event_hooks: _HooksIn | None = None,
+        extensions: Mapping[str, Any] | None = None,
+        follow_redirects: bool | None = None,
+        allow_redirects: bool | None = None,
+        max_redirects: int | None = None,
+        check_redirect: _CheckRedirect | None = None,
+    ) -> Response: ...
 
 @disjoint_base
 class Client:
@@ -380,16 +413,35 @@ class Client:
         max_redirects: int | None = None,
         check_redirect: _CheckRedirect | None = None,
     ) -> Response: ...
-    def stream(
+    @property
+    def stream(self) -> _Stream: ...
+    @stream.setter
+    def stream(self, value: bool) -> None: ...
+    def build_request(
         self,
         method: str,
         url: str,
         *,
         params: _ParamsIn | None = None,
-        data: _DataIn | None = None,
-        json: Any = None,
         headers: _HeadersIn | None = None,
+        data: _DataIn | None = None,
         content: _ContentIn | None = None,
+        json: Any = None,
+        files: Any = None,
+        cookies: _CookiesIn | None = None,
+        auth: Any = None,
+        hooks: _HooksIn | None = None,
+        timeout: _TimeoutIn = ...,
+        extensions: Mapping[str, Any] | None = None,
+        decompress: bool | None = None,
+    ) -> PreparedRequest: ...
+    def prepare_request(self, request: Request, /) -> PreparedRequest: ...
+    def send(
+        self,
+        request: PreparedRequest,
+        *,
+        stream: bool | None = None,
+        auth: Any = None,
         timeout: _TimeoutIn = ...,
         verify: _VerifyIn | None = None,
         cert: _CertIn | None = None,
@@ -401,12 +453,6 @@ class Client:
         retries: Retries | int | None = None,
         decompress: bool | None = None,
         trace: _TraceIn | None = None,
-        auth: Any = None,
-        cookies: _CookiesIn | None = None,
-        files: _FilesIn | None = None,
-        hooks: _HooksIn | None = None,
-        event_hooks: _HooksIn | None = None,
-        extensions: Mapping[str, Any] | None = None,
         follow_redirects: bool | None = None,
         allow_redirects: bool | None = None,
         max_redirects: int | None = None,
@@ -502,8 +548,12 @@ class Client:
     def is_closed(self) -> bool: ...
     @property
     def verify(self) -> Any: ...
+    @verify.setter
+    def verify(self, value: _VerifyIn) -> None: ...
     @property
     def cert(self) -> Any: ...
+    @cert.setter
+    def cert(self, value: _CertIn | None) -> None: ...
     @property
     def tls(self) -> TLS | None: ...
     @property
@@ -522,6 +572,8 @@ class Client:
     def default_encoding(self) -> str | Callable[[bytes], str]: ...
     @property
     def trust_env(self) -> bool: ...
+    @trust_env.setter
+    def trust_env(self, value: bool) -> None: ...
 
 class Session(Client): ...
 

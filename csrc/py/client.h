@@ -17,12 +17,12 @@ typedef struct hpy_client {
     PyObject *base_url;      /* str, or NULL */
     PyObject *limits;        /* config.Limits, or NULL */
     PyObject *retries;       /* what retries= was given, or NULL */
-    PyObject *verify, *cert, *tls;
+    PyObject *tls;
     PyObject *dialing;          /* see dialing.h, or NULL */
     PyObject *default_encoding; /* str or callable */
     int64_t max_size, max_decoded_size;
     bool no_stale_replay;
-    bool trust_env, decompress, raise_for_status, stream;
+    bool decompress, raise_for_status;
     bool leak_warnings, leak_lines; /* lines: record who made a request */
     bool forgets_cookies;           /* the shared one does */
     PyObject *settings;  /* dict: what __init__ was given, for pickling */
@@ -31,8 +31,7 @@ typedef struct hpy_client {
     /* guarded by lock */
     hpy_defaults *defaults;
     PyObject *headers_view; /* _defaults.ClientHeaders, or NULL */
-    PyObject *own_tls;      /* capsule of the client's own setting */
-    PyObject *call_tls;     /* dict: (verify, cert, tls) -> capsule */
+    PyObject *call_tls;     /* dict: (verify, cert, tls, env) -> capsule */
     PyObject *made_proxies; /* dict: (Proxy, verify) -> capsule */
 } hpy_client;
 
@@ -55,6 +54,13 @@ int hpy_client_url(struct hpy_response *r, PyObject *const *args);
  * RAISES. */
 int hpy_client_read_body(struct hpy_response *r);
 
+/* "get" is meant as GET. New reference. RAISES. */
+PyObject *hpy_method_of(hpy_state *st, PyObject *given);
+
+/* Raises for the status if the client is made so. Takes `response`, which may
+ * be NULL, and which a hook may have replaced by anything. */
+PyObject *hpy_client_checked(hpy_client *c, PyObject *response);
+
 /* Sends `r` as it is, and nothing but it: to its head. Takes `r`. RAISES. */
 PyObject *hpy_client_send(struct hpy_response *r, PyObject *const *args);
 
@@ -69,13 +75,13 @@ PyObject *hpy_client_verb(hpy_client *c, hpy_verb verb, PyObject *const *args,
 
 /* The TLS setting for a call and the name to verify, if not the host's.
  * *holder gets a new reference that keeps both. RAISES. */
-int hpy_client_tls(hpy_client *c, PyObject *const *args, PyObject **holder,
-                   hp_tls **tls, hp_span *server_name);
+int hpy_client_tls(hpy_client *c, hpy_defaults *d, PyObject *const *args,
+                   PyObject **holder, hp_tls **tls, hp_span *server_name);
 
 /* The same for these three. */
-int hpy_client_tls_of(hpy_client *c, PyObject *verify, PyObject *cert,
-                      PyObject *tls_object, PyObject **holder, hp_tls **tls,
-                      hp_span *server_name);
+int hpy_client_tls_of(hpy_client *c, hpy_defaults *d, PyObject *verify,
+                      PyObject *cert, PyObject *tls_object, PyObject **holder,
+                      hp_tls **tls, hp_span *server_name);
 
 /* A dict of what was made of some arguments. Putting forgets all when it is
  * full: calls that differ each time must not pile up. What cannot be hashed is
@@ -118,6 +124,11 @@ HPY_VERB_METHOD(patch);
 HPY_VERB_METHOD(delete);
 HPY_VERB_METHOD(request);
 HPY_VERB_METHOD(stream);
+
+/* prepared.c */
+HPY_VERB_METHOD(build_request);
+HPY_VERB_METHOD(send_prepared);
+PyObject *hpy_client_prepare_request(PyObject *op, PyObject *request);
 HPY_VERB_METHOD(warm);
 
 /* stats.c */

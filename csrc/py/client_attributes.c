@@ -22,14 +22,46 @@ swap_defaults(hpy_client *c, hpy_defaults *before, hpy_defaults *d)
 static hpy_default_values
 values_of(const hpy_defaults *d)
 {
-    return (hpy_default_values){d->headers, d->params, d->timeout, d->trace,
-                                d->log,     d->policy, d->proxies};
+    return (hpy_default_values){.headers = d->headers,
+                                .params = d->params,
+                                .timeout = d->timeout,
+                                .trace = d->trace,
+                                .log = d->log,
+                                .policy = d->policy,
+                                .proxies = d->proxies,
+                                .verify = d->verify,
+                                .cert = d->cert,
+                                .trust_env = d->trust_env ? Py_True : Py_False,
+                                .stream = d->stream ? Py_True : Py_False};
 }
 
-static PyObject *
-or_before(PyObject *given, PyObject *before)
+static void
+put_over(hpy_default_values *v, const hpy_default_values *given)
 {
-    return given == NULL ? before : given;
+    const struct {
+        PyObject **to, *from;
+    } all[] = {{&v->headers, given->headers}, {&v->params, given->params},
+               {&v->timeout, given->timeout}, {&v->trace, given->trace},
+               {&v->log, given->log},         {&v->policy, given->policy},
+               {&v->proxies, given->proxies}, {&v->verify, given->verify},
+               {&v->cert, given->cert},       {&v->trust_env, given->trust_env},
+               {&v->stream, given->stream}};
+    for (size_t i = 0; i < Py_ARRAY_LENGTH(all); i++) {
+        if (all[i].from != NULL)
+            *all[i].to = all[i].from;
+    }
+}
+
+/* A snapshot in place of `before`, with the TLS setting made for that one if it
+ * holds on. */
+static hpy_defaults *
+next_defaults(hpy_client *c, hpy_defaults *before, const hpy_default_values *v)
+{
+    hpy_defaults *d = hpy_defaults_new(c->st, v);
+    if (d != NULL && d->verify == before->verify && d->cert == before->cert &&
+        d->trust_env == before->trust_env)
+        d->own_tls = hpy_slot_get(&c->lock, &before->own_tls);
+    return d;
 }
 
 /* Puts a snapshot in force that is like the present one but for what is given
@@ -41,14 +73,9 @@ change(hpy_client *c, hpy_default_values given)
         return -1;
     for (;;) {
         hpy_defaults *now = hpy_client_defaults(c);
-        hpy_default_values v = {or_before(given.headers, now->headers),
-                                or_before(given.params, now->params),
-                                or_before(given.timeout, now->timeout),
-                                or_before(given.trace, now->trace),
-                                or_before(given.log, now->log),
-                                or_before(given.policy, now->policy),
-                                or_before(given.proxies, now->proxies)};
-        hpy_defaults *d = hpy_defaults_new(c->st, &v);
+        hpy_default_values v = values_of(now);
+        put_over(&v, &given);
+        hpy_defaults *d = next_defaults(c, now, &v);
         bool done = d == NULL || swap_defaults(c, now, d);
         hpy_defaults_unref(now);
         if (done)
@@ -269,7 +296,7 @@ try_policy(hpy_client *c, hpy_defaults *before, PyObject *policy)
 {
     hpy_default_values v = values_of(before);
     v.policy = policy;
-    hpy_defaults *d = hpy_defaults_new(c->st, &v);
+    hpy_defaults *d = next_defaults(c, before, &v);
     return d == NULL ? -1 : swap_defaults(c, before, d);
 }
 
@@ -333,6 +360,106 @@ set_policy(PyObject *op, PyObject *value, void *name)
     return rc < 0 ? -1 : 0;
 }
 
+/* ---- trust and streaming ---- */
+
+static PyObject *
+get_verify(PyObject *op, void *closure)
+{
+    hpy_client *c = (hpy_client *)op;
+    if (hpy_client_check(c) < 0)
+        return NULL;
+    hpy_defaults *d = hpy_client_defaults(c);
+    PyObject *v = Py_NewRef(d->verify);
+    hpy_defaults_unref(d);
+    return v;
+}
+
+static int
+set_verify(PyObject *op, PyObject *value, void *closure)
+{
+    return refuse_delete(value, "verify") < 0 ? -1 : CHANGE(op, verify, value);
+}
+
+static PyObject *
+get_cert(PyObject *op, void *closure)
+{
+    hpy_client *c = (hpy_client *)op;
+    if (hpy_client_check(c) < 0)
+        return NULL;
+    hpy_defaults *d = hpy_client_defaults(c);
+    PyObject *v = Py_NewRef(d->cert);
+    hpy_defaults_unref(d);
+    return v;
+}
+
+static int
+set_cert(PyObject *op, PyObject *value, void *closure)
+{
+    return refuse_delete(value, "cert") < 0 ? -1 : CHANGE(op, cert, value);
+}
+
+static int
+refuse_none(PyObject *value, const char *name)
+{
+    if (refuse_delete(value, name) < 0)
+        return -1;
+    if (value == Py_None)
+        PyErr_Format(PyExc_TypeError, "%s must be True or False, not None",
+                     name);
+    return value == Py_None ? -1 : 0;
+}
+
+static PyObject *
+get_trust_env(PyObject *op, void *closure)
+{
+    hpy_client *c = (hpy_client *)op;
+    if (hpy_client_check(c) < 0)
+        return NULL;
+    hpy_defaults *d = hpy_client_defaults(c);
+    bool v = d->trust_env;
+    hpy_defaults_unref(d);
+    return PyBool_FromLong(v);
+}
+
+/* A netrc file and proxies of the environment are looked for anew. */
+static int
+set_trust_env(PyObject *op, PyObject *value, void *closure)
+{
+    hpy_client *c = (hpy_client *)op;
+    PyObject *wanted = value == Py_True ? Py_True : Py_None;
+    if (refuse_none(value, "trust_env") < 0 || hpy_client_check(c) < 0 ||
+        CHANGE(op, trust_env, value) < 0 || set_policy(op, wanted, "netrc") < 0)
+        return -1;
+    hpy_defaults *now = hpy_client_defaults(c);
+    PyObject *proxies =
+        hpy_helper_call(c->st, HPY_HELPER_PROXY_TRUST, 2,
+                        now->proxies == NULL ? Py_None : now->proxies, value);
+    int rc = proxies == NULL ? -1 : CHANGE(c, proxies, proxies);
+    Py_XDECREF(proxies);
+    hpy_defaults_unref(now);
+    return rc;
+}
+
+#define FAST(f) (PyCFunction)(void (*)(void))(f), METH_FASTCALL | METH_KEYWORDS
+
+static PyMethodDef stream_def = {
+    "stream", FAST(hpy_client_stream),
+    PyDoc_STR("stream($self, /, method, url, **keywords)\n--\n\n"
+              "request() with stream=True, for use in a with statement.")};
+
+/* A method as in httpx; what is assigned is as in requests. */
+static PyObject *
+get_stream(PyObject *op, void *closure)
+{
+    return PyCFunction_New(&stream_def, op);
+}
+
+static int
+set_stream(PyObject *op, PyObject *value, void *closure)
+{
+    return refuse_none(value, "stream") < 0 ? -1 : CHANGE(op, stream, value);
+}
+
 /* ---- what is fixed ---- */
 
 static PyObject *
@@ -377,12 +504,6 @@ static PyObject *
 get_dialing(PyObject *op, void *name)
 {
     return hpy_dialing_get(((hpy_client *)op)->dialing, name);
-}
-
-static PyObject *
-get_bool(PyObject *op, void *closure)
-{
-    return PyBool_FromLong(*(bool *)((char *)op + (size_t)closure));
 }
 
 #define AT(field) (void *)offsetof(hpy_client, field)
@@ -431,8 +552,17 @@ PyGetSetDef hpy_client_getset[] = {
     {"retries", get_retries, NULL, "Retries; fixed.", NULL},
     {"closed", get_closed, NULL, "bool: whether close() was called.", NULL},
     {"is_closed", get_closed, NULL, "bool: whether close() was called.", NULL},
-    {"verify", get_object, NULL, "What verify= was given; fixed.", AT(verify)},
-    {"cert", get_object, NULL, "What cert= was given; fixed.", AT(cert)},
+    {"verify", get_verify, set_verify,
+     "Who is trusted; takes what verify= takes. Connections that are there\n"
+     "serve no request that trusts others.",
+     NULL},
+    {"cert", get_cert, set_cert,
+     "The client certificate; takes what cert= takes.", NULL},
+    {"stream", get_stream, set_stream,
+     "stream(method, url, **keywords): request() with stream=True, for use in\n"
+     "a with statement. A bool that is assigned is what calls without\n"
+     "stream= go by.",
+     NULL},
     {"tls", get_object, NULL, "What tls= was given; fixed.", AT(tls)},
     {"resolve", get_dialing, NULL, "What resolve= was given; fixed.",
      "resolve"},
@@ -446,6 +576,7 @@ PyGetSetDef hpy_client_getset[] = {
     {"dial", get_dialing, NULL, "What dial= was given; fixed.", "dial"},
     {"default_encoding", get_object, NULL,
      "Encoding of text without a charset; fixed.", AT(default_encoding)},
-    {"trust_env", get_bool, NULL, "bool; fixed.", AT(trust_env)},
+    {"trust_env", get_trust_env, set_trust_env,
+     "bool: whether environment variables and a netrc file count.", NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };

@@ -77,17 +77,30 @@ static const char hpy_request_doc[] =
     HPY_CALL_KEYWORDS ")\n--\n\n"
     "Send a request with any method; returns the Response. Keywords as for\n"
     "get().";
-#define HPY_STREAM_KEYWORDS                                                    \
-    "headers=None, content=None, timeout=..., verify=None, cert=None, "        \
-    "tls=None, proxy=None, proxies=None, cancel=None, idempotent=None, "       \
-    "retries=None, decompress=None, "                                          \
-    "trace=None, auth=None, cookies=None, files=None, hooks=None, "            \
-    "event_hooks=None, extensions=None, follow_redirects=None, "               \
-    "allow_redirects=None, max_redirects=None, check_redirect=None"
-static const char hpy_stream_doc[] =
-    "stream($self, /, method, url, *, params=None, data=None, json=None, " //
-    HPY_STREAM_KEYWORDS ")\n--\n\n"
-    "request() with stream=True, for use in a with statement.";
+static const char hpy_build_request_doc[] =
+    "build_request($self, /, method, url, *, params=None, headers=None, "
+    "data=None, content=None, json=None, files=None, cookies=None, auth=None, "
+    "hooks=None, timeout=..., extensions=None, decompress=None)\n--\n\n"
+    "The PreparedRequest that a call with these arguments would send at "
+    "first,\n"
+    "to be changed and given to send(). The client's base_url, params, "
+    "headers\n"
+    "and cookies are in it; its auth comes with send(), unless there is an\n"
+    "auth here.";
+static const char hpy_prepare_request_doc[] =
+    "prepare_request($self, request, /)\n--\n\n"
+    "The PreparedRequest of a Request, as requests makes it: with what the\n"
+    "client adds, its auth too.";
+static const char hpy_send_doc[] =
+    "send($self, /, request, *, stream=None, auth=None, timeout=..., "
+    "verify=None, cert=None, tls=None, proxy=None, proxies=None, cancel=None, "
+    "idempotent=None, retries=None, decompress=None, trace=None, "
+    "follow_redirects=None, allow_redirects=None, max_redirects=None, "
+    "check_redirect=None)\n--\n\n"
+    "Send a PreparedRequest, or a copy of it, and follow its redirects;\n"
+    "returns the Response. Its headers go out as they are; auth is added when\n"
+    "there is one here, or the client has one and the request was built\n"
+    "without. Keywords as for get().";
 
 #define HPY_CLIENT_KEYWORDS                                                    \
     "*, base_url='', headers=None, params=None, timeout=..., limits=None, "    \
@@ -168,9 +181,9 @@ static const char hpy_client_doc[] =
     "  stream            whether responses are handed out before their body\n"
     "                    is read\n"
     "\n"
-    "headers, params, timeout, trace and all from auth to check_redirect can\n"
-    "be changed later; a request uses what held when it started. Picklable\n"
-    "(settings only), safe across fork.";
+    "headers, params, timeout, verify, cert, trust_env, stream, trace and all\n"
+    "from auth to check_redirect can be changed later; a request uses what\n"
+    "held when it started. Picklable (settings only), safe across fork.";
 
 static const char hpy_session_doc[] =
     "Session(" HPY_CLIENT_KEYWORDS "False)\n--\n\n"

@@ -72,6 +72,12 @@ current_settings(hpy_client *c)
          put_setting(out, "headers", headers) < 0 ||
          put_setting(out, "params", d->params) < 0 ||
          put_setting(out, "timeout", d->timeout) < 0 ||
+         PyDict_SetItemString(out, "verify", d->verify) < 0 ||
+         PyDict_SetItemString(out, "cert", d->cert) < 0 ||
+         PyDict_SetItemString(out, "trust_env",
+                              d->trust_env ? Py_True : Py_False) < 0 ||
+         PyDict_SetItemString(out, "stream", d->stream ? Py_True : Py_False) <
+             0 ||
          PyDict_SetItemString(out, "trace",
                               d->trace == NULL ? Py_None : d->trace) < 0))
         Py_CLEAR(out);

@@ -106,16 +106,17 @@ setting_of(hpy_state *st, hp_proxy_config *c, PyObject *fields)
 /* How TLS is spoken to an https proxy is its own affair, but for verify=, which
  * holds for all that a call reaches unless the Proxy says otherwise. */
 static int
-add_tls(hpy_client *c, PyObject *proxy, PyObject *verify, hp_proxy_config *out,
-        PyObject **holder)
+add_tls(hpy_response *r, PyObject *proxy, PyObject *verify,
+        hp_proxy_config *out, PyObject **holder)
 {
     PyObject *own = PyObject_GetAttrString(proxy, "verify");
     PyObject *cert = PyObject_GetAttrString(proxy, "cert");
     PyObject *tls = PyObject_GetAttrString(proxy, "tls");
     int rc = -1;
     if (own != NULL && cert != NULL && tls != NULL)
-        rc = hpy_client_tls_of(c, own == Py_None ? verify : own, cert, tls,
-                               holder, &out->tls, &out->server_name);
+        rc = hpy_client_tls_of(r->client, r->defaults,
+                               own == Py_None ? verify : own, cert, tls, holder,
+                               &out->tls, &out->server_name);
     Py_XDECREF(own);
     Py_XDECREF(cert);
     Py_XDECREF(tls);
@@ -123,15 +124,15 @@ add_tls(hpy_client *c, PyObject *proxy, PyObject *verify, hp_proxy_config *out,
 }
 
 static PyObject *
-make_setting(hpy_client *c, PyObject *proxy, PyObject *verify)
+make_setting(hpy_response *r, PyObject *proxy, PyObject *verify)
 {
     hp_proxy_config config = {0};
     PyObject *fields, *tls = NULL, *made = NULL;
     PyObject *core = PyObject_GetAttrString(proxy, "core");
     if (core != NULL && parse_core(core, &config, &fields) == 0 &&
         (config.scheme != HP_PROXY_HTTPS ||
-         add_tls(c, proxy, verify, &config, &tls) == 0))
-        made = setting_of(c->st, &config, fields);
+         add_tls(r, proxy, verify, &config, &tls) == 0))
+        made = setting_of(r->st, &config, fields);
     Py_XDECREF(core);
     Py_XDECREF(tls);
     return made;
@@ -140,19 +141,20 @@ make_setting(hpy_client *c, PyObject *proxy, PyObject *verify)
 /* ---- kept ---- */
 
 static PyObject *
-verify_of(hpy_client *c, PyObject *const *a)
+verify_of(const hpy_defaults *d, PyObject *const *a)
 {
-    return hpy_given(a[HPY_ARG_VERIFY]) ? a[HPY_ARG_VERIFY] : c->verify;
+    return hpy_given(a[HPY_ARG_VERIFY]) ? a[HPY_ARG_VERIFY] : d->verify;
 }
 
 static PyObject *
-kept_setting(hpy_client *c, PyObject *proxy, PyObject *verify)
+kept_setting(hpy_response *r, PyObject *proxy, PyObject *verify)
 {
+    hpy_client *c = r->client;
     PyObject *s = NULL, *key = PyTuple_Pack(2, proxy, verify);
     if (key == NULL)
         return NULL;
     if (hpy_cache_get(c->made_proxies, key, &s) == 0) {
-        s = make_setting(c, proxy, verify);
+        s = make_setting(r, proxy, verify);
         if (s != NULL && hpy_cache_put(c->made_proxies, key, s) < 0)
             Py_CLEAR(s);
     }
@@ -170,12 +172,12 @@ fixed_setting(hpy_response *r, PyObject *const *a, bool https)
     if (proxy == Py_None)
         return Py_NewRef(proxy);
     if (hpy_given(a[HPY_ARG_VERIFY]))
-        return kept_setting(c, proxy, a[HPY_ARG_VERIFY]);
+        return kept_setting(r, proxy, a[HPY_ARG_VERIFY]);
     PyObject **slot = &d->proxy_settings[https];
     PyObject *s = hpy_slot_get(&c->lock, slot);
     if (s != NULL)
         return s;
-    s = make_setting(c, proxy, c->verify);
+    s = make_setting(r, proxy, d->verify);
     return s == NULL ? NULL : hpy_slot_put(&c->lock, slot, s);
 }
 
@@ -258,7 +260,7 @@ chosen_setting(hpy_response *r, PyObject *const *a, hp_request *q)
     PyObject *proxy = chosen_proxy(r, a, q);
     if (proxy == NULL || proxy == Py_None)
         return proxy;
-    PyObject *s = kept_setting(r->client, proxy, verify_of(r->client, a));
+    PyObject *s = kept_setting(r, proxy, verify_of(r->defaults, a));
     Py_DECREF(proxy);
     return s;
 }

@@ -77,9 +77,8 @@ utf8_span(hpy_state *st, PyObject *v, const char *what, hp_errc code,
     return hpy_utf8(st, v, what, code, out);
 }
 
-/* "get" is meant as GET. New reference. */
-static PyObject *
-method_of(hpy_state *st, PyObject *given)
+PyObject *
+hpy_method_of(hpy_state *st, PyObject *given)
 {
     hp_span s;
     if (utf8_span(st, given, "method", HP_E_INVALID_METHOD, &s) < 0)
@@ -227,9 +226,9 @@ plan_way(hpy_response *r, PyObject *const *a, plan *p)
          hpy_given(a[HPY_ARG_PROXIES])) &&
         hpy_client_choose_proxy(r, a, https, q, &p->proxy) < 0)
         return -1;
-    return https
-               ? hpy_client_tls(r->client, a, &p->tls, &q->tls, &q->server_name)
-               : 0;
+    return https ? hpy_client_tls(r->client, r->defaults, a, &p->tls, &q->tls,
+                                  &q->server_name)
+                 : 0;
 }
 
 /* ---- opening ---- */
@@ -327,10 +326,8 @@ hpy_client_read_body(hpy_response *r)
     return rc;
 }
 
-/* Raises for the status if the client is made so. Takes `response`, which a
- * hook may have replaced by anything. */
-static PyObject *
-checked(hpy_client *c, PyObject *response)
+PyObject *
+hpy_client_checked(hpy_client *c, PyObject *response)
 {
     if (response == NULL || !c->raise_for_status)
         return response;
@@ -402,25 +399,31 @@ hpy_client_send(hpy_response *r, PyObject *const *a)
 }
 
 static PyObject *
-send_request(hpy_client *c, PyObject *method, PyObject *const *a, bool stream,
+send_request(hpy_client *c, PyObject *method, PyObject *const *a,
              bool by_policy)
 {
     PyObject *after = NULL;
+    bool stream;
     hpy_response *r = hpy_response_new(c, method);
     if (r == NULL)
         return NULL;
-    if (by_policy || hpy_policy_before(r, a[HPY_ARG_URL])) {
-        after = hpy_policy_call(r, a, stream);
+    if (hpy_arg_bool(a[HPY_ARG_STREAM], "stream", r->defaults->stream,
+                     &stream) < 0) {
         Py_DECREF(r);
-        return checked(c, after);
+        return NULL;
+    }
+    if (by_policy || hpy_policy_before(r, a[HPY_ARG_URL])) {
+        after = hpy_policy_call(r, HPY_HELPER_POLICY_CALL, a, stream);
+        Py_DECREF(r);
+        return hpy_client_checked(c, after);
     }
     course went = run(r, a, stream);
     if (went == COURSE_DONE)
-        return checked(c, (PyObject *)r);
+        return hpy_client_checked(c, (PyObject *)r);
     if (went == COURSE_REDIRECTED)
         after = hpy_policy_resume(r, a, stream);
     Py_DECREF(r);
-    return checked(c, after);
+    return hpy_client_checked(c, after);
 }
 
 /* ---- warm ---- */
@@ -550,7 +553,6 @@ static PyObject *
 dispatch(hpy_client *c, hpy_verb verb, PyObject *method, PyObject **a,
          bool named)
 {
-    bool stream;
     if (verb != HPY_VERB_REQUEST) {
         int other = overrides_request(c);
         if (verb == HPY_VERB_STREAM)
@@ -559,10 +561,9 @@ dispatch(hpy_client *c, hpy_verb verb, PyObject *method, PyObject **a,
             return other < 0 ? NULL : call_request(c, method, a);
     }
     int asked = named ? hpy_policy_asked(c->st, a) : 0;
-    if (asked < 0 ||
-        hpy_arg_bool(a[HPY_ARG_STREAM], "stream", c->stream, &stream) < 0)
+    if (asked < 0)
         return NULL;
-    return send_request(c, method, a, stream, asked > 0);
+    return send_request(c, method, a, asked > 0);
 }
 
 PyObject *
@@ -576,7 +577,7 @@ hpy_client_verb(hpy_client *c, hpy_verb verb, PyObject *const *args,
         return NULL;
     if (verb < HPY_VERB_REQUEST)
         return dispatch(c, verb, c->st->verbs[verb], a, named);
-    PyObject *method = method_of(c->st, a[HPY_ARG_METHOD]);
+    PyObject *method = hpy_method_of(c->st, a[HPY_ARG_METHOD]);
     if (method == NULL)
         return NULL;
     PyObject *r = dispatch(c, verb, method, a, named);

@@ -101,13 +101,10 @@ parse_settings(PyObject *args, PyObject *kwargs, PyObject **v)
 static int
 set_flags(hpy_client *c, PyObject **v)
 {
-    bool stream = !PyObject_TypeCheck((PyObject *)c, c->st->session_type);
-    if (hpy_arg_bool(v[TRUST_ENV], "trust_env", true, &c->trust_env) < 0 ||
-        hpy_arg_bool(v[DECOMPRESS], "decompress", true, &c->decompress) < 0 ||
+    if (hpy_arg_bool(v[DECOMPRESS], "decompress", true, &c->decompress) < 0 ||
         hpy_arg_bool(v[RAISE_FOR_STATUS], "raise_for_status", false,
                      &c->raise_for_status) < 0 ||
-        hpy_arg_leak_warnings(c, v[LEAK_WARNINGS]) < 0 ||
-        hpy_arg_bool(v[STREAM], "stream", stream, &c->stream) < 0)
+        hpy_arg_leak_warnings(c, v[LEAK_WARNINGS]) < 0)
         return -1;
     return 0;
 }
@@ -194,8 +191,6 @@ static int
 set_fixed(hpy_client *c, PyObject **v)
 {
     c->limits = hpy_given(v[LIMITS]) ? Py_NewRef(v[LIMITS]) : NULL;
-    c->verify = Py_NewRef(v[VERIFY] == NULL ? Py_True : v[VERIFY]);
-    c->cert = Py_NewRef(v[CERT] == NULL ? Py_None : v[CERT]);
     c->tls = Py_NewRef(v[TLS] == NULL ? Py_None : v[TLS]);
     c->call_tls = PyDict_New();
     c->made_proxies = PyDict_New();
@@ -224,7 +219,7 @@ settled_policy(hpy_client *c, PyObject **v)
             PyDict_SetItemString(given, setting_names[i], v[i]) < 0)
             Py_CLEAR(given);
     }
-    if (given != NULL && c->trust_env && hpy_netrc_exists() &&
+    if (given != NULL && v[TRUST_ENV] != Py_False && hpy_netrc_exists() &&
         PyDict_SetItemString(given, "netrc", Py_True) < 0)
         Py_CLEAR(given);
     if (given != NULL && PyDict_GET_SIZE(given) == 0)
@@ -242,8 +237,8 @@ settled_proxies(hpy_client *c, PyObject **v)
 {
     PyObject *proxy = v[PROXY] == NULL ? Py_None : v[PROXY];
     PyObject *proxies = v[PROXIES] == NULL ? Py_None : v[PROXIES];
-    bool env =
-        c->trust_env && !hpy_given(v[UDS]) && hpy_environment_names_proxy();
+    bool env = v[TRUST_ENV] != Py_False && !hpy_given(v[UDS]) &&
+               hpy_environment_names_proxy();
     if (proxy == Py_None && proxies == Py_None && !env)
         return Py_NewRef(Py_None);
     PyObject *made = hpy_helper_call(c->st, HPY_HELPER_PROXY_SETTLE, 3, proxy,
@@ -257,6 +252,14 @@ settled_proxies(hpy_client *c, PyObject **v)
     return NULL;
 }
 
+/* A Session reads bodies at once. */
+static PyObject *
+streams(hpy_client *c)
+{
+    return PyObject_TypeCheck((PyObject *)c, c->st->session_type) ? Py_False
+                                                                  : Py_True;
+}
+
 static int
 set_defaults(hpy_client *c, PyObject **v)
 {
@@ -268,6 +271,10 @@ set_defaults(hpy_client *c, PyObject **v)
         .params = params,
         .timeout = v[TIMEOUT] == Py_Ellipsis ? NULL : v[TIMEOUT],
         .trace = v[TRACE],
+        .verify = v[VERIFY],
+        .cert = v[CERT],
+        .trust_env = v[TRUST_ENV],
+        .stream = hpy_given(v[STREAM]) ? v[STREAM] : streams(c),
     };
     if (first.headers != NULL)
         first.policy = settled_policy(c, v);

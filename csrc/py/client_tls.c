@@ -105,9 +105,9 @@ setting_of(hpy_state *st, PyObject *tuple)
 }
 
 static PyObject *
-resolve(hpy_client *c, PyObject *verify, PyObject *cert, PyObject *tls)
+resolve(hpy_client *c, PyObject *verify, PyObject *cert, PyObject *tls,
+        PyObject *env)
 {
-    PyObject *env = c->trust_env ? Py_True : Py_False;
     PyObject *tuple = hpy_helper_call(c->st, HPY_HELPER_TLS_RESOLVE, 4, verify,
                                       cert, tls, env);
     if (tuple == NULL)
@@ -120,13 +120,19 @@ resolve(hpy_client *c, PyObject *verify, PyObject *cert, PyObject *tls)
 /* ---- kept ---- */
 
 static PyObject *
-own_setting(hpy_client *c)
+env_of(const hpy_defaults *d)
 {
-    PyObject *s = hpy_slot_get(&c->lock, &c->own_tls);
+    return d->trust_env ? Py_True : Py_False;
+}
+
+static PyObject *
+own_setting(hpy_client *c, hpy_defaults *d)
+{
+    PyObject *s = hpy_slot_get(&c->lock, &d->own_tls);
     if (s != NULL)
         return s;
-    s = resolve(c, c->verify, c->cert, c->tls);
-    return s == NULL ? NULL : hpy_slot_put(&c->lock, &c->own_tls, s);
+    s = resolve(c, d->verify, d->cert, c->tls, env_of(d));
+    return s == NULL ? NULL : hpy_slot_put(&c->lock, &d->own_tls, s);
 }
 
 int
@@ -160,14 +166,15 @@ or_own(PyObject *given, PyObject *own)
 }
 
 static PyObject *
-kept_setting(hpy_client *c, PyObject *verify, PyObject *cert, PyObject *tls)
+kept_setting(hpy_client *c, PyObject *verify, PyObject *cert, PyObject *tls,
+             PyObject *env)
 {
-    PyObject *key = PyTuple_Pack(3, verify, cert, tls);
+    PyObject *key = PyTuple_Pack(4, verify, cert, tls, env);
     if (key == NULL)
         return NULL;
     PyObject *s = NULL;
     if (hpy_cache_get(c->call_tls, key, &s) == 0) {
-        s = resolve(c, verify, cert, tls);
+        s = resolve(c, verify, cert, tls, env);
         if (s != NULL && hpy_cache_put(c->call_tls, key, s) < 0)
             Py_CLEAR(s);
     }
@@ -188,23 +195,23 @@ take_setting(PyObject *holder, hp_tls **tls, hp_span *server_name)
 }
 
 int
-hpy_client_tls_of(hpy_client *c, PyObject *verify, PyObject *cert,
-                  PyObject *tls_object, PyObject **holder, hp_tls **tls,
-                  hp_span *server_name)
+hpy_client_tls_of(hpy_client *c, hpy_defaults *d, PyObject *verify,
+                  PyObject *cert, PyObject *tls_object, PyObject **holder,
+                  hp_tls **tls, hp_span *server_name)
 {
-    *holder = kept_setting(c, verify, cert, tls_object);
+    *holder = kept_setting(c, verify, cert, tls_object, env_of(d));
     return take_setting(*holder, tls, server_name);
 }
 
 int
-hpy_client_tls(hpy_client *c, PyObject *const *args, PyObject **holder,
-               hp_tls **tls, hp_span *server_name)
+hpy_client_tls(hpy_client *c, hpy_defaults *d, PyObject *const *args,
+               PyObject **holder, hp_tls **tls, hp_span *server_name)
 {
     bool own = !hpy_given(args[HPY_ARG_VERIFY]) &&
                !hpy_given(args[HPY_ARG_CERT]) && !hpy_given(args[HPY_ARG_TLS]);
-    *holder = own ? own_setting(c)
-                  : kept_setting(c, or_own(args[HPY_ARG_VERIFY], c->verify),
-                                 or_own(args[HPY_ARG_CERT], c->cert),
-                                 or_own(args[HPY_ARG_TLS], c->tls));
+    *holder = own ? own_setting(c, d)
+                  : kept_setting(c, or_own(args[HPY_ARG_VERIFY], d->verify),
+                                 or_own(args[HPY_ARG_CERT], d->cert),
+                                 or_own(args[HPY_ARG_TLS], c->tls), env_of(d));
     return take_setting(*holder, tls, server_name);
 }

@@ -26,8 +26,6 @@ client_traverse(PyObject *op, visitproc visit, void *arg)
     HPY_VISIT_TYPE(op);
     Py_VISIT(self->limits);
     Py_VISIT(self->retries);
-    Py_VISIT(self->verify);
-    Py_VISIT(self->cert);
     Py_VISIT(self->tls);
     Py_VISIT(self->dialing);
     Py_VISIT(self->default_encoding);
@@ -45,14 +43,11 @@ client_clear(PyObject *op)
     Py_CLEAR(self->base_url);
     Py_CLEAR(self->limits);
     Py_CLEAR(self->retries);
-    Py_CLEAR(self->verify);
-    Py_CLEAR(self->cert);
     Py_CLEAR(self->tls);
     Py_CLEAR(self->dialing);
     Py_CLEAR(self->default_encoding);
     Py_CLEAR(self->settings);
     Py_CLEAR(self->headers_view);
-    Py_CLEAR(self->own_tls);
     Py_CLEAR(self->call_tls);
     Py_CLEAR(self->made_proxies);
     hpy_defaults *d = self->defaults;
@@ -280,7 +275,10 @@ static PyMethodDef client_methods[] = {
     {"patch", FAST(hpy_client_patch), hpy_patch_doc},
     {"delete", FAST(hpy_client_delete), hpy_delete_doc},
     {"request", FAST(hpy_client_request), hpy_request_doc},
-    {"stream", FAST(hpy_client_stream), hpy_stream_doc},
+    {"build_request", FAST(hpy_client_build_request), hpy_build_request_doc},
+    {"prepare_request", hpy_client_prepare_request, METH_O,
+     hpy_prepare_request_doc},
+    {"send", FAST(hpy_client_send_prepared), hpy_send_doc},
     {"close", client_close, METH_NOARGS, close_doc},
     {"stats", client_stats, METH_NOARGS, stats_doc},
     {"advise", client_advise, METH_NOARGS, advise_doc},

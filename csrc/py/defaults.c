@@ -125,6 +125,18 @@ set_proxies(hpy_defaults *d, PyObject *proxies)
     return 0;
 }
 
+/* ---- trust ---- */
+
+static int
+set_trust(hpy_defaults *d, const hpy_default_values *v)
+{
+    d->verify = Py_NewRef(v->verify == NULL ? Py_True : v->verify);
+    d->cert = Py_NewRef(v->cert == NULL ? Py_None : v->cert);
+    if (hpy_arg_bool(v->trust_env, "trust_env", true, &d->trust_env) < 0)
+        return -1;
+    return hpy_arg_bool(v->stream, "stream", true, &d->stream);
+}
+
 static atomic_uint_fast64_t last_id;
 
 hpy_defaults *
@@ -146,7 +158,8 @@ hpy_defaults_new(hpy_state *st, const hpy_default_values *v)
     point_fields(d);
     if (set_timeout(st, d, v->timeout) < 0 ||
         set_trace(st, d, v->trace, v->log) < 0 ||
-        set_policy(d, v->policy) < 0 || set_proxies(d, v->proxies) < 0) {
+        set_policy(d, v->policy) < 0 || set_proxies(d, v->proxies) < 0 ||
+        set_trust(d, v) < 0) {
         hpy_defaults_unref(d);
         return NULL;
     }
@@ -176,6 +189,9 @@ hpy_defaults_unref(hpy_defaults *d)
     Py_XDECREF(d->fixed_proxies);
     Py_XDECREF(d->proxy_settings[0]);
     Py_XDECREF(d->proxy_settings[1]);
+    Py_XDECREF(d->verify);
+    Py_XDECREF(d->cert);
+    Py_XDECREF(d->own_tls);
     PyMem_Free(d);
 }
 
@@ -194,6 +210,8 @@ hpy_defaults_traverse(hpy_defaults *d, visitproc visit, void *arg)
     Py_VISIT(d->policy);
     Py_VISIT(d->proxies);
     Py_VISIT(d->fixed_proxies);
+    Py_VISIT(d->verify);
+    Py_VISIT(d->cert);
     return 0;
 }
 

@@ -1,5 +1,6 @@
 /* defaults: one frozen snapshot of what may be changed on a client (headers,
- * params, timeout, trace, policy, proxies). A change makes a new one; a request
+ * params, timeout, trust, trace, policy, proxies). A change makes a new one; a
+request that can be changed)
  * keeps the one it started with. Reference-counted; any thread, attached. */
 #ifndef HPY_DEFAULTS_H
 #define HPY_DEFAULTS_H
@@ -16,9 +17,12 @@ typedef enum hpy_policy_flag {
 typedef struct hpy_default_values {
     PyObject *headers; /* as hpy_fields_tuple makes it; never NULL */
     PyObject *params, *timeout, *trace;
-    PyObject *log;     /* log.h */
-    PyObject *policy;  /* dict of policy.settings; nobody changes it */
-    PyObject *proxies; /* policy.proxies.Proxies */
+    PyObject *log;           /* log.h */
+    PyObject *policy;        /* dict of policy.settings; nobody changes it */
+    PyObject *proxies;       /* policy.proxies.Proxies */
+    PyObject *verify, *cert; /* as they were given; NULL: True, None */
+    PyObject *trust_env;     /* a bool; NULL: True */
+    PyObject *stream;        /* a bool; never NULL */
 } hpy_default_values;
 
 typedef struct hpy_defaults {
@@ -37,8 +41,12 @@ typedef struct hpy_defaults {
     PyObject *fixed_proxies; /* tuple, of its attribute; NULL: it is asked */
     PyObject *proxy_settings[2]; /* capsules of those, for http and https; made
                                     when needed, under the client's lock */
-    const char *auto_encoding;   /* value of the Accept-Encoding nobody chose:
-                                    left out with a Range or without decoding */
+    bool trust_env, stream;
+    PyObject *verify, *cert;
+    PyObject *own_tls;         /* client_tls.c: capsule of the setting they come
+                                  to, or NULL; under the client's lock */
+    const char *auto_encoding; /* value of the Accept-Encoding nobody chose:
+                                  left out with a Range or without decoding */
     bool has_range;
     size_t n_fields;
     hp_field fields[];

@@ -90,11 +90,13 @@ travels(int arg)
 {
     return arg != HPY_ARG_URL && arg != HPY_ARG_METHOD &&
            arg != HPY_ARG_PARAMS && arg != HPY_ARG_HEADERS &&
-           arg != HPY_ARG_FOLLOW_REDIRECTS && arg != HPY_ARG_ALLOW_REDIRECTS;
+           arg != HPY_ARG_REQUEST && arg != HPY_ARG_FOLLOW_REDIRECTS &&
+           arg != HPY_ARG_ALLOW_REDIRECTS;
 }
 
-static PyObject *
-arguments(hpy_response *r, PyObject *const *a, bool stream, hp_ns started)
+PyObject *
+hpy_policy_arguments(hpy_response *r, PyObject *const *a, bool stream,
+                     hp_ns started)
 {
     hpy_state *st = r->st;
     PyObject *d = PyDict_New();
@@ -112,8 +114,8 @@ arguments(hpy_response *r, PyObject *const *a, bool stream, hp_ns started)
     return d;
 }
 
-static PyObject *
-settings(hpy_response *r)
+PyObject *
+hpy_policy_settings(hpy_response *r)
 {
     return r->defaults->policy == NULL ? PyDict_New()
                                        : Py_NewRef(r->defaults->policy);
@@ -144,7 +146,7 @@ take_headers(hpy_response *r, PyObject *headers)
 /* ---- before ---- */
 
 static PyObject *
-call_flow(hpy_response *r, PyObject *const *a, bool stream)
+call_flow(hpy_response *r, hpy_helper which, PyObject *const *a, bool stream)
 {
     PyObject *headers = NULL, *given = NULL, *own = NULL, *v = NULL;
     if (hpy_client_url(r, a) < 0 || take_headers(r, a[HPY_ARG_HEADERS]) < 0 ||
@@ -153,13 +155,12 @@ call_flow(hpy_response *r, PyObject *const *a, bool stream)
         return NULL;
     headers = all_headers(r);
     if (headers != NULL)
-        given = arguments(r, a, stream, hp_clock_now());
+        given = hpy_policy_arguments(r, a, stream, hp_clock_now());
     if (given != NULL)
-        own = settings(r);
+        own = hpy_policy_settings(r);
     if (own != NULL)
-        v = hpy_helper_call(r->st, HPY_HELPER_POLICY_CALL, 6,
-                            (PyObject *)r->client, r->method, r->url, headers,
-                            given, own);
+        v = hpy_helper_call(r->st, which, 6, (PyObject *)r->client, r->method,
+                            r->url, headers, given, own);
     Py_XDECREF(headers);
     Py_XDECREF(given);
     Py_XDECREF(own);
@@ -167,9 +168,10 @@ call_flow(hpy_response *r, PyObject *const *a, bool stream)
 }
 
 PyObject *
-hpy_policy_call(hpy_response *r, PyObject *const *a, bool stream)
+hpy_policy_call(hpy_response *r, hpy_helper which, PyObject *const *a,
+                bool stream)
 {
-    PyObject *v = call_flow(r, a, stream);
+    PyObject *v = call_flow(r, which, a, stream);
     if (v == NULL)
         hpy_raise_with_request(r->st, r);
     return v;
@@ -202,11 +204,12 @@ started(hpy_response *r)
 PyObject *
 hpy_policy_resume(hpy_response *r, PyObject *const *a, bool stream)
 {
-    PyObject *given = arguments(r, a, stream, started(r)), *own = NULL;
+    PyObject *given = hpy_policy_arguments(r, a, stream, started(r)),
+             *own = NULL;
     PyObject *v = NULL;
     PyObject *source = r->body.source == NULL ? Py_None : r->body.source;
     if (given != NULL)
-        own = settings(r);
+        own = hpy_policy_settings(r);
     if (own != NULL)
         v = hpy_helper_call(r->st, HPY_HELPER_POLICY_RESUME, 5,
                             (PyObject *)r->client, (PyObject *)r, source, given,

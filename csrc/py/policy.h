@@ -26,15 +26,21 @@ hpy_policy_before(const hpy_response *r, PyObject *url)
            hpy_policy_has_user(url);
 }
 
-/* Sends the call by way of flow; `r` has nothing but its snapshot. The
- * response, or NULL. RAISES. */
-PyObject *hpy_policy_call(hpy_response *r, PyObject *const *a, bool stream);
+/* Calls flow's function for a call that is Python's; `r` has nothing but its
+ * snapshot. What it gives (the response of POLICY_CALL), or NULL. RAISES. */
+PyObject *hpy_policy_call(hpy_response *r, hpy_helper which, PyObject *const *a,
+                          bool stream);
 
 /* The head of `r` has arrived: hands its cookies over if they are kept. 1 if it
  * is a redirect that is to be followed (hpy_policy_resume), else 0. RAISES. */
 int hpy_policy_look(hpy_response *r, PyObject *const *a);
 /* Follows it; the response at the end, or NULL. RAISES. */
 PyObject *hpy_policy_resume(hpy_response *r, PyObject *const *a, bool stream);
+
+/* What flow gets of a call and of the client's snapshot: new dicts. RAISES. */
+PyObject *hpy_policy_arguments(hpy_response *r, PyObject *const *a, bool stream,
+                               hp_ns started);
+PyObject *hpy_policy_settings(hpy_response *r);
 
 /* What flow uses of the module: see _core.pyi. */
 PyObject *hpy_send_once(PyObject *module, PyObject *const *args,

@@ -72,10 +72,10 @@ static const char hpy_iter_text_lines_doc[] =
     "iter_text_lines($self, /)\n--\n\n"
     "The body's lines as str, without their ends.";
 
-static const char hpy_json_doc[] =
-    "json($self, /, **kwargs)\n--\n\n"
-    "The body as JSON, in UTF-8, -16 or -32 whatever the header says; keywords\n"
-    "go to json.loads. Raises JSONDecodeError.";
+static const char hpy_json_doc[] = "json($self, /, **kwargs)\n--\n\n"
+                                   "The body as JSON, in UTF-8, -16 or -32 "
+                                   "whatever the header says; keywords\n"
+                                   "go to json.loads. Raises JSONDecodeError.";
 
 static const char hpy_raise_for_status_doc[] =
     "raise_for_status($self, /)\n--\n\n"

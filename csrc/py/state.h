@@ -73,6 +73,7 @@ typedef enum hpy_arg {
     X(TLS_RESOLVE, "hpool._tls", "resolve")                                    \
     X(PROXY_SETTLE, "hpool.policy.proxies", "settle")                          \
     X(PROXY_CHANGE, "hpool.policy.proxies", "change")                          \
+    X(PROXY_TRUST, "hpool.policy.proxies", "trust")                            \
     X(PROXY_CHOOSE, "hpool.policy.proxies", "choose")                          \
     X(PROXY_VIEW, "hpool.policy.proxies", "view")                              \
     X(PROXY_KEEP, "hpool.policy.proxies", "keep")                              \
@@ -100,6 +101,9 @@ typedef enum hpy_arg {
     X(LOG_WANTED, "hpool._log", "wanted")                                      \
     X(LISTENER, "hpool._trace", "listener")                                    \
     X(POLICY_CALL, "hpool.policy.flow", "call")                                \
+    X(POLICY_BUILD, "hpool.policy.prepare", "build")                           \
+    X(POLICY_PREPARE, "hpool.policy.prepare", "prepare")                       \
+    X(POLICY_SEND, "hpool.policy.flow", "send")                                \
     X(POLICY_RESUME, "hpool.policy.flow", "resume")                            \
     X(POLICY_KEEP_COOKIES, "hpool.policy.flow", "keep_cookies")                \
     X(POLICY_SETTLE, "hpool.policy.settings", "settle")                        \

@@ -277,6 +277,18 @@ def _kept_digest(value: Any, username: Any, password: Any) -> DigestAuth:
     return ours
 
 
+def puts_all_in(auth: HasFlow) -> bool:
+    """It changes a request and wants to see no answer."""
+    if isinstance(auth, Auth):
+        own = type(auth)
+        return (
+            own.auth_flow is Auth.auth_flow
+            and own.sync_auth_flow is Auth.sync_auth_flow
+            and own.flow is Auth.flow
+        )
+    return isinstance(auth, _Callable)
+
+
 # ---- which one it is ---------------------------------------------------------
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 from .. import _core
 from .._redact import url_for_text
 from .._retries import parse_retries
-from ..config import parse_timeout
+from ..config import Timeout, parse_timeout
 from ..errors import RequestException, TooManyRedirects
 from . import redirects
 from .auth import OFF, as_prepared, choose
@@ -83,6 +83,30 @@ def call(
     return Flow(client, arguments, settings).run(request)
 
 
+def send(
+    client: Client,
+    request: Any,
+    arguments: dict[str, Any],
+    settings: dict[str, Any],
+) -> Any:
+    """A request that was made before. What is the client's is in it as far as
+    it should be: of cookies, hooks and auth nothing more is added."""
+    if not isinstance(request, PreparedRequest):
+        raise TypeError(
+            "send() takes an hpool.PreparedRequest, not "
+            f"{type(request).__name__}"
+        )
+    request._rewind()
+    sent = request.copy()
+    if arguments.get("auth") is None and request._is_authorized:
+        arguments["auth"] = request._auth or False
+    arguments["extensions"] = request.extensions
+    settings = {k: v for k, v in settings.items() if k != "hooks"}
+    flow = Flow(client, arguments, settings)
+    flow.cookies_are_in = True
+    return flow.run(sent)
+
+
 def resume(
     client: Client,
     response: Any,
@@ -118,6 +142,11 @@ class Flow:
         self._stream = arguments["stream"]
         self._follow = arguments["follow"]
         self._sent = {n: arguments[n] for n in _SENT if n in arguments}
+        timeout = (arguments.get("extensions") or {}).get("timeout")
+        if timeout is not None and "timeout" not in arguments:
+            # httpx's extension is a dict of its phases.
+            own = isinstance(timeout, dict)
+            self._sent["timeout"] = Timeout(**timeout) if own else timeout
         self._hooks = Hooks(settings, arguments)
         self._auth = _auth(arguments, settings)
         self._netrc = settings.get("netrc")
@@ -138,6 +167,7 @@ class Flow:
         self._given_cookies = arguments.get("cookies")
         self._kept_cookies = settings.get("cookies")
         self._cookies: CallCookies | None = None
+        self.cookies_are_in = False  # in the first request
 
     def run(self, request: PreparedRequest, response: Any = None) -> Any:
         """Sends `request`, or goes on from `response` to it, to the end."""
@@ -158,6 +188,8 @@ class Flow:
             self._passed(response)
             self._leave(request.url, next_request.url)
             request, response = next_request, None
+        if not isinstance(response, _core.Response):
+            return response  # a hook's own
         response.history[:] = self.history
         if not self._stream:
             _core._finish(response)
@@ -277,9 +309,13 @@ class Flow:
 
     def _put_cookies(self, request: PreparedRequest) -> None:
         given, kept = self._given_cookies, self._kept_cookies
+        are_in, self.cookies_are_in = self.cookies_are_in, False
         if self._cookies is None and given is None and kept is None:
             return
-        header = self._all_cookies(request).header(request.url, self._is_named)
+        cookies = self._all_cookies(request)
+        if are_in:
+            return
+        header = cookies.header(request.url, self._is_named)
         request.headers.pop("Cookie", None)
         if header:
             request.headers["Cookie"] = header
@@ -310,7 +346,7 @@ class Flow:
     def _next(
         self, request: PreparedRequest, response: Any
     ) -> PreparedRequest | None:
-        if not self._follow or not response.is_redirect:
+        if not self._follow or not getattr(response, "is_redirect", False):
             return None
         next_request = redirects.following(request, response, self._own_referer)
         if next_request is None:
@@ -334,10 +370,14 @@ class Flow:
         """A response the call does not end with. A small body is read, which
         frees its connection; any other is closed."""
         self._drain(response)
-        response.history[:] = self.history
+        if isinstance(response, _core.Response):
+            response.history[:] = self.history
         self.history.append(response)
 
     def _drain(self, response: Any) -> None:
+        if not isinstance(response, _core.Response):
+            response.close()  # a hook's own
+            return
         limits = self.client.limits
         most = _DRAIN if limits.drain_bytes is None else limits.drain_bytes
         _core._drain(response, min(most, _DRAIN), limits.drain_timeout)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from .settings import hooks
 
 TYPE_CHECKING = False
@@ -22,19 +24,12 @@ class Hooks:
     def __init__(
         self, settings: dict[str, Any], arguments: dict[str, Any]
     ) -> None:
-        own = {
-            name: hooks(name, dict(arguments[name]))
-            for name in ("hooks", "event_hooks")
-            if arguments.get(name) is not None
-        }
-        events = [h["event_hooks"] for h in (settings, own) if "event_hooks" in h]
-        self._requests = [f for h in events for f in h.get("request", ())]
-        self._responses = [f for h in events for f in h.get("response", ())]
+        kept = settings.get("hooks", {}), settings.get("event_hooks", {})
+        own = _of_call("hooks", arguments), _of_call("event_hooks", arguments)
         # As in requests a call's hooks come in place of the client's.
-        self._replacers = list(
-            own.get("hooks", {}).get("response")
-            or settings.get("hooks", {}).get("response", ())
-        )
+        self._replacers = _list(own[0], "response") or _list(kept[0], "response")
+        self._requests = _list(kept[1], "request") + _list(own[1], "request")
+        self._responses = _list(kept[1], "response") + _list(own[1], "response")
         self._how = {
             name: arguments.get(name)
             for name in ("timeout", "verify", "cert", "proxies", "stream")
@@ -53,3 +48,17 @@ class Hooks:
         for f in self._responses:
             f(response)
         return response
+
+
+def _of_call(name: str, arguments: dict[str, Any]) -> Any:
+    value = arguments.get(name)
+    if value is None:
+        return {}
+    # What is checked is changed; the caller's own stays as it is.
+    return hooks(name, dict(value) if isinstance(value, Mapping) else value)
+
+
+def _list(functions: Any, event: str) -> list[Any]:
+    """Who has the client's dict may have put anything in by now."""
+    value = functions.get(event)
+    return [value] if callable(value) else list(value or ())

@@ -79,6 +79,12 @@ def change(before: Proxies | None, proxies: Any) -> Proxies | None:
     return _made(_explicit(None, proxies), environment)
 
 
+def trust(before: Proxies | None, trust_env: bool) -> Proxies | None:
+    """The same for an assignment to client.trust_env."""
+    environment = Environment.look() if trust_env else None
+    return _made({} if before is None else before.explicit, environment)
+
+
 def choose(
     proxy: Any,
     proxies: Any,

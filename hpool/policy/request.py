@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from typing import Any, TypeAlias
 
+    from .auth import HasFlow
+
     Hooks: TypeAlias = dict[str, list[Callable[..., Any]]]
 
 
@@ -57,6 +59,9 @@ class PreparedRequest:
         self.extensions = dict(extensions or {})
         self._source: Source | None = None
         self._source_of: Any = None
+        # What is to be asked when it is sent; `_is_authorized`: and nobody else.
+        self._auth: HasFlow | None = None
+        self._is_authorized = False
         self.prepare_hooks(hooks)
 
     @property
@@ -84,6 +89,7 @@ class PreparedRequest:
             self.extensions,
         )
         other._source, other._source_of = self._source, self._source_of
+        other._auth, other._is_authorized = self._auth, self._is_authorized
         return other
 
     def __reduce__(self) -> tuple[object, ...]:
@@ -114,7 +120,9 @@ class PreparedRequest:
         self.prepare_method(method)
         self.prepare_url(url, params)
         self.prepare_headers(headers)
+        self.prepare_cookies(cookies)
         self.prepare_body(data, files, json)
+        self.prepare_auth(auth)
         self.prepare_hooks(hooks)
 
     def prepare_method(self, method: str | None) -> None:
@@ -137,6 +145,35 @@ class PreparedRequest:
         """The body that a call with these arguments has, and its
         Content-Type unless there is one."""
         self._encode({"data": data, "files": files, "json": json})
+
+    def prepare_cookies(self, cookies: Any) -> None:
+        """The Cookie header of these cookies, unless there is one."""
+        if cookies and "Cookie" not in self.headers:
+            from .cookies import of
+
+            header = of(cookies).header(self.url)
+            if header:
+                self.headers["Cookie"] = header
+
+    def prepare_auth(self, auth: Any) -> None:
+        """What `auth` puts into a request, else the credentials of the URL;
+        send() then adds none of the client's. An auth that wants to see
+        answers first (digest, a generator) is asked by send()."""
+        from .auth import choose, of, puts_all_in
+
+        chosen = choose(None if auth is None else of(auth), self, None)
+        self._is_authorized = auth is not None or chosen is not None
+        if chosen is not None and puts_all_in(chosen):
+            rounds = chosen.flow(self)
+            self._take(next(rounds))
+            rounds.close()
+        else:
+            self._auth = chosen
+
+    def _take(self, other: PreparedRequest) -> None:
+        """Becomes what an auth has given back."""
+        if other is not self:
+            self.__dict__.update(other.__dict__)
 
     def prepare_hooks(self, hooks: Mapping[str, Any] | None) -> None:
         """Adds these hooks: {"response": f or [f, ...]}."""

@@ -149,6 +149,8 @@ def _functions(name: str, value: Any) -> list[Any]:
         return []
     if callable(value):
         return [value]
+    if isinstance(value, str) or not hasattr(value, "__iter__"):
+        function(name, value)
     functions = value if isinstance(value, list) else list(value)
     for f in functions:
         function(name, f)
