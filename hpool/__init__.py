@@ -38,7 +38,7 @@ from ._core import (
 )
 from ._deadline import deadline
 from ._leaks import Leak
-from ._records import ConnectionInfo, Timings
+from ._records import Attempt, ConnectionInfo, Timings
 from ._retries import Retries
 from ._stats import HostStats, Stats
 from .config import TLS, Limits, Timeout
@@ -73,6 +73,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Advice",
+    "Attempt",
     "BodyTooLarge",
     "CancelToken",
     "Cancelled",

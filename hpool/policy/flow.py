@@ -264,6 +264,7 @@ class Flow:
                 raise error
             if response is not None:
                 self._drain(response)
+            self._tell_retry(request, retries)
             self._pause(request, wait)
             request._rewind()
 
@@ -279,6 +280,13 @@ class Flow:
                 response.close()
             return None, error
         return response, None
+
+    def _tell_retry(self, request: PreparedRequest, retries: Attempts) -> None:
+        for handler in (self._sent.get("trace"), self.client.trace):
+            if handler is not None:
+                from .._trace import listener
+
+                listener(handler)("retry", retries.event(request))
 
     def _pause(self, request: PreparedRequest, seconds: float) -> None:
         if seconds <= 0:

@@ -73,6 +73,7 @@ class Attempts:
         }
         self._failed = 0  # in a row
         self._client = client
+        self._reason: str | None = None
         self._window = Window()
 
     def begin(self, request: PreparedRequest) -> None:
@@ -93,7 +94,7 @@ class Attempts:
         UnrewindableBodyError when only its body keeps a request from being
         made again, RetryError when the Retries says so.
         """
-        kind = self._kind(request, response, error)
+        kind = self._reason = self._kind(request, response, error)
         wait = None
         why_not = ""
         if kind is not None:
@@ -105,6 +106,20 @@ class Attempts:
         if wait is None:
             self._give_up(kind, why_not, response, error)
         return wait
+
+    def event(self, request: PreparedRequest) -> dict[str, Any]:
+        """What a trace handler is told of the next attempt."""
+        _, host, port = origin(request.url)
+        return {
+            "event": "retry",
+            "time": _core._clock() / 1e9,
+            "request": 0,
+            "conn": 0,
+            "host": f"{host}:{port}",
+            "reason": self._reason,
+            "attempt": len(self.made) + 1,
+            "wait": self.made[-1].wait,
+        }
 
     # -- what has happened
 

@@ -488,6 +488,32 @@ def test_hooks_see_the_last_answer_alone(busy, new_client, waits):
     assert seen == [200]
 
 
+def test_each_retry_is_told(busy, new_client, waits):
+    """The client's handler and the call's."""
+    own, of_call = [], []
+    client = new_client(
+        retries=exact(2, **LISTED), trace=lambda event, info: own.append(info)
+    )
+    s = busy(2)
+    client.get(s.url, trace=lambda event, info: of_call.append(info))
+    for told in (own, of_call):
+        retries = [info for info in told if info["event"] == "retry"]
+        assert [(i["reason"], i["attempt"], i["wait"]) for i in retries] == [
+            ("status", 2, 0.0), ("status", 3, 0.2),
+        ]  # fmt: skip
+        assert retries[0]["host"] == s.url[7:]
+        times = [info["time"] for info in told]
+        assert times == sorted(times)
+
+
+def test_a_timeline_of_retries(new_client, waits, busy, tmp_path):
+    client = new_client(retries=exact(2, **LISTED))
+    with hpool.trace.Timeline(client) as timeline:
+        assert client.get(busy(2).url).ok
+    timeline.write(tmp_path / "pool.json")
+    assert (tmp_path / "pool.json").stat().st_size
+
+
 # ---- the budget --------------------------------------------------------------
 
 
