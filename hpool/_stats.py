@@ -344,6 +344,13 @@ def _wrapped(line: str, words: Iterable[str]) -> Iterator[str]:
     yield line
 
 
+def address_of(key: str) -> str:
+    """ "example.com:80" of "|http|example.com:80|tls=3"; else the address of the
+    proxy, which leads to any host then."""
+    proxy, _, host, *_ = key.split("|")
+    return host or proxy.partition("#")[0].rpartition("/")[2]
+
+
 def _name(key: str) -> str:
     if not key:
         return "total"

@@ -41,13 +41,15 @@ hp_gather_one(hp_gathering *g, const hp_holder *h)
 {
     size_t at = g->need_text;
     g->need_rows++;
-    g->need_text += h->key.len + h->method.len + h->path.len + h->site.len;
+    g->need_text +=
+        h->key.len + h->address.len + h->method.len + h->path.len + h->site.len;
     if (g->need_rows > g->rows || g->need_text > g->text)
         return;
     char *to = (char *)(g->out->at + g->rows) + at;
     hp_holder *row = &g->out->at[g->out->n++];
     *row = *h;
     row->key = copy(&to, h->key);
+    row->address = copy(&to, h->address);
     row->method = copy(&to, h->method);
     row->path = copy(&to, h->path);
     row->site = copy(&to, h->site);
@@ -93,6 +95,7 @@ hp_want_holder(const hp_want *w, hp_holder *out)
     bool begun = w->state == HP_WANT_LEASED;
     *out = (hp_holder){
         .key = w->key->text,
+        .address = w->address,
         .method = w->method,
         .path = w->path,
         .site = w->site,

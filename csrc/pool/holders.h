@@ -21,6 +21,7 @@ const char *hp_holding_name(hp_holding phase);
 
 typedef struct hp_holder {
     hp_span key;          /* "|http|example.com:80" */
+    hp_span address;      /* "example.com:80", also where the key has none */
     hp_span method, path; /* path without query */
     hp_span site;         /* hp_request.site */
     hp_ns since;          /* hp_clock_now(): when it got the connection */

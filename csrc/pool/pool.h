@@ -102,7 +102,8 @@ typedef struct hp_interest {
 typedef struct hp_want {
     /* the owner's, set before acquire */
     const hp_key *key;
-    hp_span method, path; /* for diagnosis; path without query */
+    hp_span address;      /* for diagnosis: the URL's, "example.com:80" */
+    hp_span method, path; /* likewise; path without query */
     hp_span site;         /* hp_request.site, borrowed */
     bool whole;           /* hp_request.whole */
     hp_interest *interest;

@@ -89,13 +89,27 @@ words_of(hp_span s)
     return PyUnicode_DecodeUTF8(s.ptr, (Py_ssize_t)s.len, "replace");
 }
 
+/* Through a proxy that leads to any host the key has none. */
+static PyObject *
+key_of(const hp_holder *h)
+{
+    PyObject *key = hpy_str_of_span(h->key), *address, *both;
+    if (key == NULL || h->key.len == 0 || h->key.ptr[h->key.len - 1] != '|')
+        return key;
+    address = hpy_str_of_span(h->address);
+    both = address == NULL ? NULL : PyUnicode_Concat(key, address);
+    Py_XDECREF(address);
+    Py_DECREF(key);
+    return both;
+}
+
 static PyObject *
 row(const hp_holder *h)
 {
-    return Py_BuildValue("(LNNNsNK)", (long long)h->since,
-                         hpy_str_of_span(h->key), hpy_str_of_span(h->method),
-                         hpy_str_of_span(h->path), hp_holding_name(h->phase),
-                         words_of(h->site), (unsigned long long)h->conn_id);
+    return Py_BuildValue("(LNNNsNK)", (long long)h->since, key_of(h),
+                         hpy_str_of_span(h->method), hpy_str_of_span(h->path),
+                         hp_holding_name(h->phase), words_of(h->site),
+                         (unsigned long long)h->conn_id);
 }
 
 /* A response is out, and its body has not ended. */

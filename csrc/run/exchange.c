@@ -115,6 +115,7 @@ prepare(hp_exchange *ex, const hp_request *r, hp_err *err)
     ex->prepared = p;
     ex->key = p->key;
     ex->facts = p->facts;
+    ex->want.address = p->address;
     ex->want.method = p->method;
     ex->want.path = p->path;
     ex->want.whole = r->whole;

@@ -16,17 +16,25 @@ typedef struct row {
 
 static row table[HP_SHORT_LIVED_HOSTS];
 
-/* "|http|example.com:80" of "|http|example.com:80|tls=3": another client, made
- * alike, may have another TLS setting. */
+/* "http://p:1|http|example.com:80" of "http://p:1#2|http|example.com:80|tls=3":
+ * another client, made alike, may have other settings of a proxy and of TLS.
+ * Empty when it does not fit. */
 static hp_span
-host_of(const char *key)
+host_of(const char *key, char out[sizeof table[0].seen.host])
 {
-    const char *p = key;
-    for (int bars = 0; *p; p++) {
-        if (*p == '|' && ++bars == 3)
+    size_t n = 0;
+    bool skip = false;
+    for (int bars = 0; *key; key++) {
+        if (*key == '|' && ++bars == 3)
             break;
+        skip = bars == 0 && (skip || *key == '#');
+        if (skip)
+            continue;
+        if (n + 1 == sizeof table[0].seen.host)
+            return (hp_span){0};
+        out[n++] = *key;
     }
-    return hp_span_of(key, (size_t)(p - key));
+    return hp_span_of(out, n);
 }
 
 /* Its row, else a free one, else the one that is oldest. */
@@ -50,8 +58,9 @@ row_for(hp_span host)
 static void
 note_host(const hp_host_stats *h, hp_ns born, hp_ns now)
 {
-    hp_span host = host_of(h->key);
-    if (host.len == 0 || host.len >= sizeof table[0].seen.host)
+    char text[sizeof table[0].seen.host];
+    hp_span host = host_of(h->key, text);
+    if (host.len == 0)
         return;
     row *r = row_for(host);
     if (now - r->last > LATELY)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from .._advice import Advice
-from .seen import ENOUGH, HINT, PROBLEM, Seen, address_of, number
+from .._stats import address_of
+from .seen import ENOUGH, HINT, PROBLEM, Seen, number
 
 
 def descriptors(seen: Seen) -> Advice | None:
@@ -65,4 +66,5 @@ def short_lived_clients(seen: Seen) -> Advice | None:
 
 def _host_part(key: str) -> str:
     """Of a pool key what does not depend on the client."""
-    return "|".join(key.split("|")[:3])
+    proxy, scheme, host, *_ = key.split("|")
+    return "|".join((proxy.partition("#")[0], scheme, host))

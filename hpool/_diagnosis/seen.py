@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+from .._stats import address_of
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -70,11 +72,6 @@ class Seen:
 
 
 # ---- words -------------------------------------------------------------------
-
-
-def address_of(key: str) -> str:
-    """ "example.com:80" of "|http|example.com:80|tls=3"."""
-    return key.split("|")[2]
 
 
 def address(row: HostStats) -> str | None:

@@ -7,6 +7,8 @@ import threading
 from collections import Counter as Tally
 from typing import TYPE_CHECKING, Final
 
+from .._stats import address_of
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -59,14 +61,14 @@ class Counts:
         now = {
             key: _counted(row)
             for key, row in stats.hosts.items()
-            if self._names.of(host_of(key)) != OTHER
+            if self._names.of(address_of(key)) != OTHER
         }
         for key, before in self._records.items():
             record = now.get(key)
             if record is None or any(
                 record[of] < n for of, n in before.items()
             ):
-                self._gone.setdefault(host_of(key), Tally()).update(before)
+                self._gone.setdefault(address_of(key), Tally()).update(before)
         self._records = now
         rest = _counted(stats.total)
         for _, counts in self._named():
@@ -82,15 +84,8 @@ class Counts:
     def _named(self) -> Iterator[tuple[str, Tally[Counted]]]:
         hosts = {host: counts.copy() for host, counts in self._gone.items()}
         for key, counts in self._records.items():
-            hosts.setdefault(host_of(key), Tally()).update(counts)
+            hosts.setdefault(address_of(key), Tally()).update(counts)
         yield from hosts.items()
-
-
-def host_of(key: str) -> str:
-    """ "example.com:443" of the pool's key, proxy|scheme|host|..., else the
-    proxy's own address: it may lead to any host."""
-    proxy, _, host = key.split("|", 3)[:3]
-    return host or proxy.partition("#")[0].rpartition("/")[2]
 
 
 def _counted(row: HostStats) -> Tally[Counted]:

@@ -48,8 +48,9 @@ from prometheus_client.core import (
 )
 
 from .. import Client
+from .._stats import address_of
 from ..trace import attach, detach
-from ._counts import OTHER, Counts, Names, host_of
+from ._counts import OTHER, Counts, Names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -183,7 +184,7 @@ class Collector:
         connections: Tally[tuple[str, str]] = Tally()
         waiting: Tally[str] = Tally()
         for key, row in stats.hosts.items():
-            host = self._names.of(host_of(key))
+            host = self._names.of(address_of(key))
             waiting[host] += row.waiting
             for state in _STATES:
                 connections[host, state] += getattr(row, state)

@@ -1,6 +1,7 @@
 /* short_lived: which transports count as short-lived, and the bounded table of
  * their hosts. */
 #include "exchange_kit.h"
+#include "proxy_kit.h"
 #include "run/short_lived.h"
 
 #include <pthread.h>
@@ -59,6 +60,26 @@ test_few_requests_each(void)
     CHECK(r);
     CHECK_INT(r->transports, 10);
     CHECK_INT(r->requests, 1 + 2 + 3 + 1 + 2 + 3 + 1 + 2 + 3 + 1);
+}
+
+/* The number of a proxy's settings is another one each time. */
+static void
+test_through_a_proxy(void)
+{
+    hp_short_lived_forget();
+    for (int i = 0; i < 3; i++) {
+        kit k;
+        kit_init(&k);
+        k.r.proxy = kit_proxy("http://p:3128");
+        PLAY(&k, OK_EMPTY);
+        request(&k);
+        hp_proxy_unref(k.r.proxy);
+        kit_free(&k);
+    }
+    CHECK_INT(hp_process_short_lived(list), 1);
+    const hp_short_lived *r = row_of("http://p:3128|http|");
+    CHECK(r);
+    CHECK_INT(r->transports, 3);
 }
 
 static void
@@ -213,6 +234,7 @@ int
 main(void)
 {
     RUN(test_few_requests_each);
+    RUN(test_through_a_proxy);
     RUN(test_more_requests);
     RUN(test_no_requests);
     RUN(test_far_between);

@@ -150,7 +150,15 @@ def test_it_fits_a_terminal():
         assert f"{name} 1000" in text
 
 
-def test_a_proxy_is_named():
-    stats = make_stats(row(""), row(""), [row("http://p:3128|https|a.test:443")])
+@pytest.mark.parametrize(
+    ("key", "name"),
+    [
+        ("http://p:3128#17|https|a.test:443", "https://a.test:443 via http://p:3128"),
+        ("http://p:3128#17|http|", "http via http://p:3128"),
+    ],
+)
+def test_a_proxy_is_named(key, name):
+    """Without the number that stands for its settings."""
+    stats = make_stats(row(""), row(""), [row(key)])
     (host,) = stats.hosts.values()
-    assert host.name == "https://a.test:443 via http://p:3128"
+    assert host.name == name

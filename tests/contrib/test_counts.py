@@ -5,7 +5,8 @@ import random
 
 from hpool._stats import Counts as ByReason
 from hpool._stats import Gauges, HostStats, Stats
-from hpool.contrib._counts import OTHER, Counts, Names, host_of
+from hpool._stats import address_of
+from hpool.contrib._counts import OTHER, Counts, Names
 
 NONE = Gauges(0, 0, 0, 0, 0)
 
@@ -78,9 +79,10 @@ def test_only_so_many_hosts():
     assert requests(counts) == {"a:80": 1, OTHER: 3}
 
 
-def test_host_of():
-    assert host_of("|http|[::1]:8080") == "[::1]:8080"
-    assert host_of("http://proxy:1|https|a:443|x|y") == "a:443"
+def test_address_of():
+    assert address_of("|http|[::1]:8080") == "[::1]:8080"
+    assert address_of("http://proxy:1#7|https|a:443|x|y") == "a:443"
+    assert address_of("http://[::1]:3128#7|http|") == "[::1]:3128"
 
 
 def test_at_random():

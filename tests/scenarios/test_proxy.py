@@ -429,6 +429,7 @@ def test_tls_with_the_proxy_has_its_own_time(new_client, ca):
         client = new_client(proxy=f"https://localhost:{port}", verify=ca.pem)
         call = Call(client.get, "https://a.test/")
         sock, _ = listener.accept()
+        assert sock.recv(1, socket.MSG_PEEK)  # it has begun the handshake
         advance(8)
         with context.wrap_socket(sock, server_side=True) as tls:
             assert tls.recv(65536).startswith(b"CONNECT a.test:443 ")
@@ -824,6 +825,15 @@ def test_one_limit_for_all_that_is_forwarded(server, new_client):
     assert "http via http://127." in str(client.stats())
     until_idle(client, 1)
     assert client.close_idle(f"127.0.0.1:{s.port}") == 1
+
+
+def test_a_leak_through_a_proxy_names_its_own_host(server, new_client):
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n"
+    s = server([expect(), send(head), until_closed()])
+    client = new_client(proxy=s.url)
+    with client.get("http://a.test:8080/x?y=1"):
+        (leak,) = client.leaks(older_than=0)
+    assert (leak.url, leak.host) == ("http://a.test:8080/x", "a.test:8080")
 
 
 def test_a_full_proxy_is_named(server, new_client):
