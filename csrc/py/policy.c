@@ -207,13 +207,11 @@ hpy_policy_resume(hpy_response *r, PyObject *const *a, bool stream)
     PyObject *given = hpy_policy_arguments(r, a, stream, started(r)),
              *own = NULL;
     PyObject *v = NULL;
-    PyObject *source = r->body.source == NULL ? Py_None : r->body.source;
     if (given != NULL)
         own = hpy_policy_settings(r);
     if (own != NULL)
-        v = hpy_helper_call(r->st, HPY_HELPER_POLICY_RESUME, 5,
-                            (PyObject *)r->client, (PyObject *)r, source, given,
-                            own);
+        v = hpy_helper_call(r->st, HPY_HELPER_POLICY_RESUME, 4,
+                            (PyObject *)r->client, (PyObject *)r, given, own);
     Py_XDECREF(given);
     Py_XDECREF(own);
     return v;

@@ -52,8 +52,9 @@ hpy_response_request(hpy_response *r)
         return NULL;
     PyObject *body = r->body.object == NULL ? Py_None : r->body.object;
     PyObject *url = r->url == NULL ? Py_None : r->url;
-    v = hpy_helper_call(r->st, HPY_HELPER_REQUEST, 4, r->method, url, headers,
-                        body);
+    PyObject *source = r->body.source == NULL ? Py_None : r->body.source;
+    v = hpy_helper_call(r->st, HPY_HELPER_REQUEST, 5, r->method, url, headers,
+                        body, source);
     Py_DECREF(headers);
     return v == NULL ? NULL : hpy_slot_put(&r->lock, &r->request, v);
 }

@@ -93,7 +93,7 @@ typedef enum hpy_arg {
     X(MAKE_LEAKS, "hpool._leaks", "make_leaks")                                \
     X(TIMINGS, "hpool._records", "Timings")                                    \
     X(CONNECTION_INFO, "hpool._records", "ConnectionInfo")                     \
-    X(REQUEST, "hpool.policy.request", "PreparedRequest")                      \
+    X(REQUEST, "hpool.policy.request", "of_sent")                              \
     X(REDUCE, "hpool._response", "reduce")                                     \
     X(COOKIES, "hpool.policy.cookies", "of_response")                          \
     X(NEXT_REQUEST, "hpool.policy.redirects", "next_request")                  \

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from typing import Any
 
     from .._core import Client
-    from .._prepare import Source
     from .auth import HasFlow
     from .cookies import CallCookies
     from .retries import Attempts
@@ -110,16 +109,12 @@ def send(
 def resume(
     client: Client,
     response: Any,
-    source: Source | None,
     arguments: dict[str, Any],
     settings: dict[str, Any],
 ) -> Any:
-    """A call whose plain request was answered by a redirect. `source` is what
-    its body was read through, if it was a file or an iterator."""
-    sent = response.request
-    request = PreparedRequest(sent.method, sent.url, sent.headers, sent.body)
-    request._source, request._source_of = source, sent.body
-    return Flow(client, arguments, settings).run(request, response)
+    """A call whose plain request was answered by a redirect."""
+    flow = Flow(client, arguments, settings)
+    return flow.run(response.request.copy(), response)
 
 
 def keep_cookies(client: Client, response: Any) -> None:

@@ -247,6 +247,16 @@ class PreparedRequest:
             self.headers.pop(name, None)
 
 
+def of_sent(
+    method: str, url: str, headers: Any, body: Any, source: Source | None
+) -> PreparedRequest:
+    """For Response.request: what was sent. `source` is what the body was read
+    through, if it was a file or an iterator."""
+    request = PreparedRequest(method, url, headers, body)
+    request._source, request._source_of = source, body
+    return request
+
+
 # What says how the body is to be read, and goes with it.
 BODY_HEADERS = (
     "Content-Type",
