@@ -4,13 +4,15 @@
 
 static kit_host a;
 
+/* A stall of the machine counts as idle: of less than a second each. */
 static void
 check_stale(hp_pool *p, uint64_t n, uint64_t seconds_each)
 {
+    uint64_t least = seconds_each * 1000, most = least + 1000;
     hp_counters c = kit_count(p);
     CHECK_INT(c.stale, n);
-    CHECK_INT(c.stale_ms / 1000, n * seconds_each);
-    CHECK_INT(c.stale_ms2 / 1000000, n * seconds_each * seconds_each);
+    CHECK(c.stale_ms >= n * least && c.stale_ms <= n * most);
+    CHECK(c.stale_ms2 >= n * least * least && c.stale_ms2 <= n * most * most);
 }
 
 /* The keeper sees the close when it comes. */
