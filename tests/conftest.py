@@ -1,6 +1,7 @@
 """Servers for the tests. Each stands in tests/server/."""
 
 import os
+import signal
 from contextlib import ExitStack
 
 import pytest
@@ -12,11 +13,16 @@ from tests.server.proxies import Microsocks, Squid, Tinyproxy
 from tests.server.scripted import ScriptedServer
 from tests.server.world import World
 
-
 # The machine's own proxies play no part.
 for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
     os.environ.pop(name, None)
     os.environ.pop(name.upper(), None)
+
+
+# A shell starts what it puts in the background with SIGINT ignored, and children
+# inherit that: the tests of Ctrl-C would wait for ever.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
