@@ -21,6 +21,14 @@ PHASES = {
     "look-up": ("client.get('http://slow.test/')", "now()[2] == 1"),
     "connect": ("client.get(clogged)", "now()[2] == 1"),
     "handshake": ("client.get(mute)", "now()[2] == 1"),
+    "tunnel": (
+        "client.get('https://a.test/', proxy=f'http://{proxy}')",
+        "now()[2] == 1",
+    ),
+    "socks": (
+        "client.get('http://a.test/', proxy=f'socks5h://{proxy}')",
+        "now()[2] == 1",
+    ),
     "send": ("client.post(url + '/deaf', data=bytes(1 << 26))", "now()[1] == 1"),
     "send pieces": ("client.post(url + '/deaf', data=pieces())", "now()[1] == 1"),
     "continue": (
@@ -51,6 +59,7 @@ from tests.life.interrupt import reached, thread_is_asleep
 from tests.tools import gauges, until
 
 url, clogged, mute = sys.argv[1:4]
+proxy = mute.removeprefix("https://")
 timeout = hpool.Timeout(expect_continue=60)
 limits = hpool.Limits(max_conns_per_host=1, drain_timeout=60)
 client = hpool.Client(timeout=timeout, limits=limits, leak_warnings=False)

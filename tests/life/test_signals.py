@@ -131,6 +131,20 @@ assert client.get(url).read() == b"ok"
         connection.wait_closed()
 
 
+@pytest.mark.parametrize("scheme", ["http", "https", "socks5", "socks5h"])
+def test_a_proxy_that_says_nothing(server, scheme):
+    """SIGINT while a proxy is asked for a tunnel, or shakes hands itself."""
+    silent = server([until_closed()])
+    program = """
+proxy = sys.argv[2]
+ask = lambda: client.get("https://127.0.0.1:1/", proxy=proxy)
+measure(client, ask, dialing)
+"""
+    run(COMMON + program, "", f"{scheme}://127.0.0.1:{silent.port}")
+    for connection in silent.connections:
+        connection.wait_closed()
+
+
 def test_sending_a_body(either):
     """SIGINT while the server takes nothing of a large body."""
     go = threading.Event()
