@@ -190,11 +190,16 @@ hpy_begin(void)
     hp_process_begin();
 }
 
+/* An interpreter that is ended by the end of the process must stay attached: the
+ * main thread is the one thread that may attach then, but only to the main
+ * interpreter. It would end here, and take the exit code with it. */
 void
-hpy_detached_shutdown(void)
+hpy_end(void)
 {
-    PyThreadState *thread = PyEval_SaveThread();
-    atomic_store(&exiting, true);
+    if (atomic_exchange(&exiting, true))
+        return;
+    PyThreadState *thread = Py_IsFinalizing() ? NULL : PyEval_SaveThread();
     hp_process_shutdown();
-    PyEval_RestoreThread(thread);
+    if (thread != NULL)
+        PyEval_RestoreThread(thread);
 }

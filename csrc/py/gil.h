@@ -25,9 +25,10 @@ hp_drive hpy_drive_recv(hpy_state *st, hp_upgraded *u, hp_ns timeout, void *buf,
 hp_drive hpy_drive_sendall(hpy_state *st, hp_upgraded *u, hp_ns timeout,
                            const void *buf, size_t n, hp_err *err);
 
-/* When the first interpreter begins to use the core, and when it is over. */
+/* When the first interpreter begins to use the core, and when it is over: done
+ * once between two beginnings, detached where that can be undone. */
 void hpy_begin(void);
-void hpy_detached_shutdown(void);
+void hpy_end(void);
 
 /* In the child of a fork the forking thread is the main thread. */
 void hpy_forget_thread(void);

@@ -183,7 +183,7 @@ module_shutdown(PyObject *module, PyObject *unused)
     st->counted = false;
     hpy_unlock(&st->lock);
     if (counted && (atomic_fetch_sub(&users, 1) == 1 || st->main_interpreter))
-        hpy_detached_shutdown();
+        hpy_end();
     Py_RETURN_NONE;
 }
 

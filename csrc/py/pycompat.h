@@ -27,6 +27,10 @@ typedef char hpy_mutex;
 #define hpy_unlock(m) ((void)(m))
 #endif
 
+#if PY_VERSION_HEX < 0x030D0000
+#define Py_IsFinalizing _Py_IsFinalizing
+#endif
+
 /* A heap type is visited by its instances (they own a reference to it). */
 #define HPY_VISIT_TYPE(self) Py_VISIT(Py_TYPE(self))
 

@@ -43,6 +43,9 @@ def new(program="", own_gil=True):
     return interpreter
 """
 
+# The main interpreter does not use hpool.
+WITHOUT = COMMON.replace("import hpool\nfrom tests.tools import Call", "#", 1)
+
 
 def test_each_makes_its_requests(either):
     """Four interpreters and the main one at once, each with connections of its own."""
@@ -135,7 +138,7 @@ def test_one_after_the_other(server):
     the next has its background thread all the same."""
     s = server([serve(OK)])
     program = (
-        COMMON.replace("import hpool\nfrom tests.tools import Call", "#", 1)
+        WITHOUT
         + '''
 assert "hpool" not in sys.modules
 interpreters.destroy(new("assert ask() == 'ok'"))
@@ -189,15 +192,18 @@ interpreters.destroy(interpreter)
     run(COMMON + program, s.url, **trust)
 
 
-def test_the_process_ends_with_them(either):
-    """Interpreters with idle connections and half-read bodies when the process ends."""
+@pytest.mark.parametrize("common", [COMMON, WITHOUT], ids=["and main", "not main"])
+def test_the_process_ends_with_them(either, common):
+    """Interpreters with idle connections and half-read bodies when the process ends:
+    its exit code is its own."""
     half = respond(b"half", headers={"Content-Length": 100})
     s, trust = either([expect(), send(half), until_closed()], [serve(OK)])
     program = """
 one = new("held = hpool.Client(leak_warnings=False).get(url)")
 other = new("ask()")
+sys.exit(3)
 """
-    run(COMMON + program, s.url, **trust)
+    assert finish(start(common + program, s.url, **trust)) == (3, "", "")
     for connection in s.connections:
         connection.wait_closed()
 
