@@ -8,10 +8,14 @@ read by its methods, certifi's file is found without running its code.
 from __future__ import annotations
 
 import os
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from .config import TLS
 from .errors import InsecureRequestWarning, InvalidArgument, SSLError
+
+
+# For verify=: not verified, and who says so warns of it himself.
+UNVERIFIED: Final = object()
 
 
 class Resolved(NamedTuple):
@@ -55,7 +59,8 @@ def resolve(
     fields.update(_settings(tls))
     if trust_env:
         fields["keylog_file"] = os.environ.get("SSLKEYLOGFILE") or None
-    if not fields["verify"] and fields.get("fingerprint") is None:
+    pinned = fields.get("fingerprint") is not None
+    if not (fields["verify"] or pinned or verify is UNVERIFIED):
         _warn_insecure()
     return Resolved(**fields)
 
@@ -77,7 +82,7 @@ def _warn_insecure() -> None:
 def _trust(verify: object, trust_env: bool) -> dict[str, Any]:
     if verify is None or verify is True:
         return _environment_trust() if trust_env else _system_trust()
-    if verify is False:
+    if verify is False or verify is UNVERIFIED:
         return {"verify": False}
     if isinstance(verify, (bytes, bytearray)):
         return _pem_trust(bytes(verify))
@@ -176,7 +181,7 @@ def _context_trust(context: Any) -> dict[str, Any]:
     and so is the platform's own store) stands for the system's. Its client
     certificate cannot be read: cert= carries that.
     """
-    found = _context_versions(context)
+    found = context_protocol(context)
     if int(context.verify_mode) == 0:
         return {"verify": False, **found}
     if not context.check_hostname:
@@ -185,11 +190,16 @@ def _context_trust(context: Any) -> dict[str, Any]:
             "which is not on offer; say TLS(server_hostname=...) or "
             "TLS(fingerprint=...) instead"
         )
-    authorities = context.get_ca_certs(binary_form=True)
-    if not authorities:
+    pem = context_authorities(context)
+    if not pem:
         return {**_system_trust(), **found}
-    pem = b"".join(_to_pem(der) for der in authorities)
     return {"verify": True, "ca_pem": pem, **found}
+
+
+def context_authorities(context: Any) -> bytes:
+    """As PEM, b"" when it shows none."""
+    authorities = context.get_ca_certs(binary_form=True)
+    return b"".join(_to_pem(der) for der in authorities)
 
 
 def _to_pem(der: bytes) -> bytes:
@@ -205,7 +215,8 @@ def _to_pem(der: bytes) -> bytes:
     ])
 
 
-def _context_versions(context: Any) -> dict[str, Any]:
+def context_protocol(context: Any) -> dict[str, Any]:
+    """Versions (0 is the default) and ciphers of a context."""
     lowest = int(getattr(context, "minimum_version", 0))
     highest = int(getattr(context, "maximum_version", 0))
     if 0 < highest < 0x0303:

@@ -250,7 +250,7 @@ class Flow:
                 wait = retries.decide(request, response, error)
             except BaseException:
                 if response is not None:
-                    self._drain(response)
+                    drain(self.client, response)
                 raise
             if response is not None and wait is None:
                 response.attempts[:] = retries.made
@@ -258,7 +258,7 @@ class Flow:
             if wait is None:
                 raise error
             if response is not None:
-                self._drain(response)
+                drain(self.client, response)
             self._tell_retry(request, retries)
             self._pause(request, wait)
             request._rewind()
@@ -372,18 +372,21 @@ class Flow:
     def _passed(self, response: Any) -> None:
         """A response the call does not end with. A small body is read, which
         frees its connection; any other is closed."""
-        self._drain(response)
+        drain(self.client, response)
         if isinstance(response, _core.Response):
             response.history[:] = self.history
         self.history.append(response)
 
-    def _drain(self, response: Any) -> None:
-        if not isinstance(response, _core.Response):
-            response.close()  # a hook's own
-            return
-        limits = self.client.limits
-        most = _DRAIN if limits.drain_bytes is None else limits.drain_bytes
-        _core._drain(response, min(most, _DRAIN), limits.drain_timeout)
+
+def drain(client: Any, response: Any) -> None:
+    """Ends a response nobody wants. A small body is read, which frees its
+    connection; with any other it is closed."""
+    if not isinstance(response, _core.Response):
+        response.close()  # a hook's own
+        return
+    limits = client.limits
+    most = _DRAIN if limits.drain_bytes is None else limits.drain_bytes
+    _core._drain(response, min(most, _DRAIN), limits.drain_timeout)
 
 
 def _auth(
