@@ -45,6 +45,9 @@ test-all: # one after the other even under -j; pytest's summary ends it
 pytest: build ## the Python tests
 	@$(PY) -m pytest
 
+requests-suite: build ## requests' own tests, with hpool below requests
+	@$(PY) tests/adapters/requests_suite.py
+
 types: build ## mypy --strict, and the stub against the extension
 	@$(PY) -m mypy --strict hpool
 	@$(PY) -m mypy.stubtest hpool._core
@@ -120,5 +123,5 @@ format: ## lay the C code out
 clean: ## remove what was built
 	rm -rf build $(VENV) *.egg-info hpool/*.so
 
-.PHONY: help test test-all pytest types layers scenarios demo bench build ctest \
+.PHONY: help test test-all pytest requests-suite types layers scenarios demo bench build ctest \
 	ctest-binaries ctest-asan ctest-tsan ctest-plain format clean
