@@ -119,6 +119,8 @@ _PHASE_CHANGES = {
     "Client(dns_ttl=)",
     "connect": "Look at the network and the server's accept queue; "
     "Timeout(connect=) is how long to wait for it",
+    "proxy": "Look at the proxy's load and its way to the server; "
+    "Timeout(connect=) is how long to wait",
     "tls": "Look at the server's load; Timeout(tls=) is how long to wait",
     "send": "Look at the network; Timeout(write=) is how long to wait for "
     "progress",
