@@ -66,6 +66,10 @@ demo: ## set everything up and show hpool at work
 bench: build $(VENV)/.bench ## hpool beside bare C and pycurl
 	@$(PY) benchmarks/first.py
 
+docs: build ## the pages of docs/ as HTML, in build/docs
+	@$(PY) -m sphinx -q -W --keep-going -b html docs build/docs
+	@echo build/docs/index.html
+
 build: $(VENV)/.ready ## compile the extension in place
 	@$(PY) setup.py -q build_ext --inplace
 
@@ -123,5 +127,5 @@ format: ## lay the C code out
 clean: ## remove what was built
 	rm -rf build $(VENV) *.egg-info hpool/*.so
 
-.PHONY: help test test-all pytest requests-suite types layers scenarios demo bench build ctest \
+.PHONY: help test test-all pytest requests-suite types layers scenarios demo bench docs build ctest \
 	ctest-binaries ctest-asan ctest-tsan ctest-plain format clean

@@ -172,9 +172,11 @@ class Cookies(MutableMapping[str, str]):
         return [c.name for c in self._all()]
 
     def values(self) -> list[str]:  # type: ignore[override]
+        """The values, one for each of `keys()`."""
         return [c.value or "" for c in self._all()]
 
     def items(self) -> list[tuple[str, str]]:  # type: ignore[override]
+        """Names and values, a pair for each cookie."""
         return [(c.name, c.value or "") for c in self._all()]
 
     def popitem(self) -> tuple[str, str]:
@@ -203,12 +205,15 @@ class Cookies(MutableMapping[str, str]):
         return Cookies(cast("Any", self))
 
     def list_domains(self) -> list[str]:
+        """The domains of all cookies, each once."""
         return list(dict.fromkeys(c.domain for c in self._all()))
 
     def list_paths(self) -> list[str]:
+        """The paths of all cookies, each once."""
         return list(dict.fromkeys(c.path for c in self._all()))
 
     def multiple_domains(self) -> bool:
+        """Whether there are cookies of more than one domain."""
         return len(self.list_domains()) > 1
 
     def __eq__(self, other: object) -> bool:
