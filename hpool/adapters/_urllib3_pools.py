@@ -266,7 +266,7 @@ class Pool:
         """
         attempts = _Attempts(self, method, url)
         attempts.headers = _fields(headers or {})
-        attempts.content = _content(body, chunked)
+        attempts.content = upload(body, chunked)
         attempts.timeout = self.manager.timeout_of(timeout)
         return attempts.until_done(Retry.from_int(retries, redirect=False))
 
@@ -421,7 +421,7 @@ def _fields(headers: Mapping[Any, Any]) -> list[tuple[Any, Any]]:
 # ---- bodies ------------------------------------------------------------------
 
 
-def _content(body: Any, chunked: bool) -> Any:
+def upload(body: Any, chunked: bool) -> Any:
     """What hpool's content= takes."""
     plain = isinstance(body, (str, bytes, bytearray, memoryview))
     if body is None or (plain and not chunked):
