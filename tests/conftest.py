@@ -3,6 +3,7 @@
 import os
 import signal
 from contextlib import ExitStack
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -57,11 +58,13 @@ def tinyproxy(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def squid(tmp_path_factory, ca):
+def squid(ca):
     """An http and https proxy that wants credentials."""
-    running = Squid(tmp_path_factory.mktemp("squid"), ca.files())
-    yield running
-    running.close()
+    # Not in pytest's own folder, into which only this user may look.
+    with TemporaryDirectory(prefix="squid-") as folder:
+        running = Squid(folder, ca.files())
+        yield running
+        running.close()
 
 
 @pytest.fixture(scope="session")

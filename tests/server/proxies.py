@@ -166,9 +166,6 @@ class Squid(Server):
         user = pwd.getpwnam("proxy")
         for path in (self.folder, *self.folder.iterdir()):
             os.chown(path, user.pw_uid, user.pw_gid)
-        for parent in self.folder.parents:
-            if parent.stat().st_uid == 0 and parent != parent.parent:
-                parent.chmod(parent.stat().st_mode | 0o011)
 
     def arguments(self):
         program = find("squid", "squid-openssl")
