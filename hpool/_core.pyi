@@ -1144,6 +1144,8 @@ def _pause(
     verify: _VerifyIn | None = None,
     cert: _CertIn | None = None,
     tls: TLS | None = None,
+    proxy: _ProxyIn | None = None,
+    proxies: _ProxiesIn | None = None,
     cancel: CancelToken | None = None,
     request: PreparedRequest | None = None,
     started: int | None = None,

@@ -43,8 +43,8 @@ class RequestException(OSError):
 
     request   what was asked for (method, url, headers, body), or None
     response  the answer as far as there is one, or None
-    phase     "pool", "resolve", "connect", "tls", "send", "head", "body" or
-              None: how far the request had come
+    phase     "pool", "resolve", "connect", "proxy", "tls", "send", "head",
+              "body" or None: how far the request had come
     timings   when each phase ended (hpool.Timings), or None
     attempts  how often the request was sent or begun, 1 without a replay
     host      the pool's key, e.g. "|http|example.com:80", or None

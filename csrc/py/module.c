@@ -405,8 +405,8 @@ static PyMethodDef module_methods[] = {
          "_clock(), is when the time of timeout's total began.")},
     {"_pause", FAST(hpy_pause),
      PyDoc_STR("_pause(client, method, url, n, *, timeout=..., verify=None, "
-               "cert=None, tls=None, cancel=None, request=None, "
-               "started=None)\n--\n\n"
+               "cert=None, tls=None, proxy=None, proxies=None, cancel=None, "
+               "request=None, started=None)\n--\n\n"
                "Wait until _clock() says `n`. What would end a request ends "
                "the wait:\n"
                "the token, the time of the call, a signal, client.close().")},

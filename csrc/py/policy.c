@@ -295,8 +295,9 @@ hpy_pause(PyObject *module, PyObject *const *args, Py_ssize_t nargs,
         3,
         {HPY_ARG_METHOD, HPY_ARG_URL, HPY_ARG_N},
         HPY_BIT(METHOD) | HPY_BIT(URL) | HPY_BIT(N) | HPY_BIT(TIMEOUT) |
-            HPY_BIT(VERIFY) | HPY_BIT(CERT) | HPY_BIT(TLS) | HPY_BIT(CANCEL) |
-            HPY_BIT(REQUEST) | HPY_BIT(STARTED)};
+            HPY_BIT(VERIFY) | HPY_BIT(CERT) | HPY_BIT(TLS) | HPY_BIT(PROXY) |
+            HPY_BIT(PROXIES) | HPY_BIT(CANCEL) | HPY_BIT(REQUEST) |
+            HPY_BIT(STARTED)};
     PyObject *a[HPY_ARG_COUNT] = {NULL};
     hpy_client *c = parse_with_client(module, &sig, args, nargs, kwnames, a);
     if (c == NULL)

@@ -51,7 +51,16 @@ _SENT = (
 )
 
 # ... and a wait between two of them ends by.
-_PAUSED = ("timeout", "verify", "cert", "tls", "cancel", "started")
+_PAUSED = (
+    "timeout",
+    "verify",
+    "cert",
+    "tls",
+    "proxy",
+    "proxies",
+    "cancel",
+    "started",
+)
 
 _DRAIN = 65536  # bytes of a body nobody wants that are read all the same
 
