@@ -102,6 +102,8 @@ hpy_utf8(hpy_state *st, PyObject *v, const char *what, hp_errc code,
          hp_span *out)
 {
     Py_ssize_t n = 0;
+    if (hpy_ascii_span(v, out))
+        return 0;
     const char *p = PyUnicode_AsUTF8AndSize(v, &n);
     *out = hp_span_of(p, (size_t)n);
     if (p != NULL)

@@ -117,16 +117,10 @@ add_params(hpy_response *r, PyObject *own)
     return r->url == NULL ? -1 : 0;
 }
 
-int
-hpy_client_url(hpy_response *r, PyObject *const *a)
+static int
+put_together(hpy_response *r, PyObject *const *a)
 {
-    hp_span ignored;
     PyObject *base = r->client->base_url;
-    r->url = Py_NewRef(a[HPY_ARG_URL]);
-    if (utf8_span(r->st, r->url, "url", HP_E_INVALID_URL, &ignored) < 0)
-        return -1;
-    if (r->exact)
-        return 0;
     if (base != NULL) {
         PyObject *url =
             hpy_helper_call(r->st, HPY_HELPER_JOIN_BASE, 2, base, r->url);
@@ -140,11 +134,25 @@ hpy_client_url(hpy_response *r, PyObject *const *a)
 }
 
 static int
-plan_url(hpy_response *r, PyObject *const *a, plan *p)
+url_and_span(hpy_response *r, PyObject *const *a, hp_span *out)
 {
-    if (hpy_client_url(r, a) < 0)
+    r->url = Py_NewRef(a[HPY_ARG_URL]);
+    if (utf8_span(r->st, r->url, "url", HP_E_INVALID_URL, out) < 0)
         return -1;
-    return utf8_span(r->st, r->url, "url", HP_E_INVALID_URL, &p->request.url);
+    if (r->exact ||
+        (r->client->base_url == NULL && r->defaults->params == NULL &&
+         !hpy_given(a[HPY_ARG_PARAMS])))
+        return 0;
+    if (put_together(r, a) < 0)
+        return -1;
+    return utf8_span(r->st, r->url, "url", HP_E_INVALID_URL, out);
+}
+
+int
+hpy_client_url(hpy_response *r, PyObject *const *a)
+{
+    hp_span ignored;
+    return url_and_span(r, a, &ignored);
 }
 
 /* ---- headers and body ---- */
@@ -209,11 +217,19 @@ plan_limits(hpy_response *r, PyObject *const *a, plan *p)
     return 0;
 }
 
+/* Of a URL with a scheme that is supported; any other is refused later. */
 static bool
 is_https(hp_span url)
 {
-    return url.len > 6 &&
-           hp_span_eq_nocase(hp_span_of(url.ptr, 6), HP_SPAN_LIT("https:"));
+    return url.len > 5 && (url.ptr[4] == 's' || url.ptr[4] == 'S') &&
+           url.ptr[5] == ':';
+}
+
+/* Whether there may be credentials in it. */
+static bool
+may_have_user(hp_span url)
+{
+    return memchr(url.ptr, '@', url.len) != NULL;
 }
 
 /* Whom the connection is made to, and how. */
@@ -259,14 +275,18 @@ open_exchange(hpy_response *r, plan *p)
     return r->ex == NULL ? -1 : 0;
 }
 
+/* 1: it is a matter of policy. */
 static int
 plan_and_open(hpy_response *r, PyObject *const *a, plan *p)
 {
     hp_request *q = &p->request;
     if (utf8_span(r->st, r->method, "method", HP_E_INVALID_METHOD, &q->method) <
             0 ||
-        plan_url(r, a, p) < 0 ||
-        hpy_arg_bool(a[HPY_ARG_DECOMPRESS], "decompress", r->client->decompress,
+        url_and_span(r, a, &q->url) < 0)
+        return -1;
+    if (!r->exact && may_have_user(q->url))
+        return 1;
+    if (hpy_arg_bool(a[HPY_ARG_DECOMPRESS], "decompress", r->client->decompress,
                      &r->decode) < 0 ||
         hpy_body_prepare(r->st, &r->body, a, &r->content_type, &q->source) <
             0 ||
@@ -290,7 +310,8 @@ note_line(hpy_response *r, plan *p)
         p->request.site = hpy_span_of_bytes(p->line);
 }
 
-/* *finish: what the instrument wants called at the end, also of a failure. */
+/* *finish: what the instrument wants called at the end, also of a failure. 1:
+ * it is a matter of policy. */
 static int
 begin(hpy_response *r, PyObject *const *a, bool stream, PyObject **finish)
 {
@@ -338,17 +359,21 @@ hpy_client_checked(hpy_client *c, PyObject *response)
     return response;
 }
 
-/* How a call goes on once its head is there. */
+/* How a call went, or goes on. */
 typedef enum course {
     COURSE_FAILED = -1, /* with an exception */
     COURSE_DONE,
+    COURSE_LEAVES,    /* for policy, nothing was sent */
     COURSE_REDIRECTED /* its body is not read */
 } course;
 
 static course
 exchange(hpy_response *r, PyObject *const *a, bool stream, PyObject **finish)
 {
-    if (begin(r, a, stream, finish) < 0) {
+    int rc = begin(r, a, stream, finish);
+    if (rc > 0)
+        return COURSE_LEAVES;
+    if (rc < 0) {
         hpy_raise_with_request(r->st, r);
         return COURSE_FAILED;
     }
@@ -412,15 +437,15 @@ send_request(hpy_client *c, PyObject *method, PyObject *const *a,
         Py_DECREF(r);
         return NULL;
     }
-    if (by_policy || hpy_policy_before(r, a[HPY_ARG_URL])) {
-        after = hpy_policy_call(r, HPY_HELPER_POLICY_CALL, a, stream);
-        Py_DECREF(r);
-        return hpy_client_checked(c, after);
-    }
-    course went = run(r, a, stream);
+    course went = COURSE_LEAVES;
+    if (!by_policy && !(r->defaults->policy_flags & HPY_POLICY_BEFORE))
+        went = run(r, a, stream);
     if (went == COURSE_DONE)
-        return hpy_client_checked(c, (PyObject *)r);
-    if (went == COURSE_REDIRECTED)
+        return c->raise_for_status ? hpy_client_checked(c, (PyObject *)r)
+                                   : (PyObject *)r;
+    if (went == COURSE_LEAVES)
+        after = hpy_policy_call(r, HPY_HELPER_POLICY_CALL, a, stream);
+    else if (went == COURSE_REDIRECTED)
         after = hpy_policy_resume(r, a, stream);
     Py_DECREF(r);
     return hpy_client_checked(c, after);
@@ -457,7 +482,7 @@ open_silent(hpy_response *r, PyObject *const *a)
     int rc = -1;
     if (hpy_trace_telling())
         q->trace = HP_TRACE_SILENT;
-    if (plan_url(r, a, &p) == 0 && plan_limits(r, a, &p) == 0 &&
+    if (url_and_span(r, a, &q->url) == 0 && plan_limits(r, a, &p) == 0 &&
         plan_way(r, a, &p) == 0)
         rc = open_exchange(r, &p);
     Py_XDECREF(p.tls);

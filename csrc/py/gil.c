@@ -190,8 +190,8 @@ hpy_begin(void)
     hp_process_begin();
 }
 
-/* An interpreter that is ended by the end of the process must stay attached: the
- * main thread is the one thread that may attach then, but only to the main
+/* An interpreter that is ended by the end of the process must stay attached:
+ * the main thread is the one thread that may attach then, but only to the main
  * interpreter. It would end here, and take the exit code with it. */
 void
 hpy_end(void)

@@ -33,18 +33,6 @@ hpy_policy_asked(hpy_state *st, PyObject *const *a)
     return hpy_given(a[HPY_ARG_RETRIES]);
 }
 
-bool
-hpy_policy_has_user(PyObject *url)
-{
-    Py_ssize_t n;
-    if (!PyUnicode_Check(url))
-        return false;
-    const char *p = PyUnicode_AsUTF8AndSize(url, &n);
-    if (p == NULL)
-        PyErr_Clear(); /* it is judged with the URL */
-    return p != NULL && memchr(p, '@', (size_t)n) != NULL;
-}
-
 /* HEAD is not followed unless somebody says so. */
 static bool
 follows(const hpy_response *r, PyObject *const *a)
@@ -149,7 +137,8 @@ static PyObject *
 call_flow(hpy_response *r, hpy_helper which, PyObject *const *a, bool stream)
 {
     PyObject *headers = NULL, *given = NULL, *own = NULL, *v = NULL;
-    if (hpy_client_url(r, a) < 0 || take_headers(r, a[HPY_ARG_HEADERS]) < 0 ||
+    if ((r->url == NULL && hpy_client_url(r, a) < 0) ||
+        take_headers(r, a[HPY_ARG_HEADERS]) < 0 ||
         hpy_arg_bool(a[HPY_ARG_DECOMPRESS], "decompress", r->client->decompress,
                      &r->decode) < 0)
         return NULL;

@@ -15,19 +15,9 @@
  * allow_redirects is not a bool, or they differ. RAISES. */
 int hpy_policy_asked(hpy_state *st, PyObject *const *a);
 
-/* Whether the URL may have credentials in it. What is no URL has none. */
-bool hpy_policy_has_user(PyObject *url);
-
-/* Whether a plain call has to leave before it is sent. */
-static inline bool
-hpy_policy_before(const hpy_response *r, PyObject *url)
-{
-    return (r->defaults->policy_flags & HPY_POLICY_BEFORE) ||
-           hpy_policy_has_user(url);
-}
-
-/* Calls flow's function for a call that is Python's; `r` has nothing but its
- * snapshot. What it gives (the response of POLICY_CALL), or NULL. RAISES. */
+/* Calls flow's function for a call that is Python's; `r` has its snapshot and
+ * perhaps its URL. What it gives (the response of POLICY_CALL), or NULL.
+ * RAISES. */
 PyObject *hpy_policy_call(hpy_response *r, hpy_helper which, PyObject *const *a,
                           bool stream);
 

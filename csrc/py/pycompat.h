@@ -41,6 +41,17 @@ hpy_str_is_ascii(PyObject *s)
     return PyUnicode_IS_ASCII(s);
 }
 
+/* The bytes of a str that is ASCII, which lie in it; false for any other. */
+static inline bool
+hpy_ascii_span(PyObject *s, hp_span *out)
+{
+    if (!PyUnicode_IS_COMPACT_ASCII(s))
+        return false;
+    *out = hp_span_of((const char *)PyUnicode_1BYTE_DATA(s),
+                      (size_t)PyUnicode_GET_LENGTH(s));
+    return true;
+}
+
 static inline bool
 hpy_given(PyObject *arg)
 {
