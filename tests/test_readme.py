@@ -16,7 +16,8 @@ README = (ROOT / "README.rst").read_text()
 PAGES = sorted(ROOT.glob("docs/*.rst"))
 WRITTEN = "http://127.0.0.1:8080"
 TEXT = {"Content-Type": "text/plain"}
-BODIES = {"/data": b"abc" * 100, "/big": bytes(100_000)}
+BODIES = {"/data": b"abc" * 100, "/big": bytes(100_000), "/login": b"welcome"}
+FIELDS = {"/login": {"Set-Cookie": "session=1"}, "/moved": {"Location": "/data"}}
 
 RUN_IN_ORDER = """
 page = {"__name__": "__main__"}
@@ -35,8 +36,9 @@ def python_blocks(page):
 
 
 def answers(connection):
-    """What the pages' server is taken to be: /slow never answers, a POST gets
-    back what it sent, what is not known is a 404 with a body."""
+    """What the pages' server is taken to be: /slow never answers, /moved leads
+    to /data, /login sets a cookie, a POST gets back what it sent, what is not
+    known is a 404 with a body."""
     while request := connection.request(patient=True):
         if request.target == "/slow":
             connection.until_closed()
@@ -44,7 +46,9 @@ def answers(connection):
         path = request.target.partition("?")[0]
         body = request.body if request.method == "POST" else BODIES.get(path)
         answer = (b"not found", 404) if body is None else (body, 200)
-        connection.send(respond(*answer, TEXT))
+        if path == "/moved":
+            answer = (b"moved", 302)
+        connection.send(respond(*answer, {**TEXT, **FIELDS.get(path, {})}))
 
 
 def run(server, code, folder):
