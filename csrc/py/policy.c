@@ -21,10 +21,36 @@ refuse_two_answers(hpy_state *st, PyObject *const *a)
     return -1;
 }
 
+static int
+check_max_redirects(hpy_state *st, PyObject *v)
+{
+    int64_t n;
+    if (!hpy_given(v))
+        return 0;
+    if (hpy_arg_size(v, "max_redirects", 0, &n) < 0)
+        return -1;
+    return n >= 0 ? 0
+                  : hpy_raise_argument(
+                        st, "max_redirects takes a number from 0 up");
+}
+
+static int
+check_check_redirect(PyObject *v)
+{
+    if (!hpy_given(v) || PyCallable_Check(v))
+        return 0;
+    PyErr_Format(PyExc_TypeError,
+                 "check_redirect must be a callable or None, not %s",
+                 Py_TYPE(v)->tp_name);
+    return -1;
+}
+
 int
 hpy_policy_asked(hpy_state *st, PyObject *const *a)
 {
-    if (refuse_two_answers(st, a) < 0)
+    if (refuse_two_answers(st, a) < 0 ||
+        check_max_redirects(st, a[HPY_ARG_MAX_REDIRECTS]) < 0 ||
+        check_check_redirect(a[HPY_ARG_CHECK_REDIRECT]) < 0)
         return -1;
     for (int i = HPY_ARG_AUTH; i <= HPY_ARG_EXTENSIONS; i++) {
         if (hpy_given(a[i]))

@@ -11,8 +11,8 @@
 
 #include "response.h"
 
-/* Whether arguments of the call send it to flow. -1: follow_redirects or
- * allow_redirects is not a bool, or they differ. RAISES. */
+/* Whether arguments of the call send it to flow. -1: what is said of redirects
+ * cannot be meant. RAISES TypeError, InvalidArgument. */
 int hpy_policy_asked(hpy_state *st, PyObject *const *a);
 
 /* Calls flow's function for a call that is Python's; `r` has its snapshot and

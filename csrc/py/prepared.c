@@ -72,6 +72,7 @@ send_request(hpy_response *r, PyObject *const *a)
 {
     bool stream;
     PyObject *v = NULL;
+    r->request = Py_NewRef(a[HPY_ARG_REQUEST]);
     if (hpy_arg_bool(a[HPY_ARG_STREAM], "stream", r->defaults->stream,
                      &stream) < 0)
         return NULL;
@@ -83,6 +84,8 @@ send_request(hpy_response *r, PyObject *const *a)
                             own);
     Py_XDECREF(given);
     Py_XDECREF(own);
+    if (v == NULL)
+        hpy_raise_with_request(r->st, r);
     return hpy_client_checked(r->client, v);
 }
 

@@ -20,7 +20,7 @@ from .auth import OFF, as_prepared, choose
 from .auth import of as auth_of
 from .hooks import Hooks
 from .request import PreparedRequest
-from .settings import MAX_REDIRECTS, count, function
+from .settings import MAX_REDIRECTS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -156,15 +156,12 @@ class Flow:
         self._netrc = settings.get("netrc")
         self._retries = _retries(client, arguments, settings)
         most = arguments.get("max_redirects")
-        self._max_redirects = (
-            settings.get("max_redirects", MAX_REDIRECTS)
-            if most is None
-            else count("max_redirects", most)
+        if most is None:
+            most = settings.get("max_redirects", MAX_REDIRECTS)
+        self._max_redirects = most
+        self._check = arguments.get("check_redirect") or settings.get(
+            "check_redirect"
         )
-        check = arguments.get("check_redirect")
-        if check is not None:
-            function("check_redirect", check)
-        self._check = check or settings.get("check_redirect")
         self._own_referer = False
         self._is_named = True  # no redirect has led to another origin
         self._keep = arguments["keep"]
@@ -241,7 +238,6 @@ class Flow:
     def _round(self, request: PreparedRequest) -> Any:
         self._hooks.before(request)
         response = self._attempts(request)
-        self._learn(request, response)
         try:
             return self._hooks.after(request, response)
         except BaseException:
@@ -307,7 +303,7 @@ class Flow:
         )
 
     def _send(self, request: PreparedRequest) -> Any:
-        return _core._send_once(
+        response = _core._send_once(
             self.client,
             request.method,
             request.url,
@@ -316,6 +312,8 @@ class Flow:
             request=request,
             **self._sent,
         )
+        self._learn(request, response)
+        return response
 
     # -- cookies
 
@@ -341,7 +339,7 @@ class Flow:
                 self._kept_cookies,
                 self._given_cookies,
                 request.url,
-                request.headers.get("Cookie", ""),
+                "; ".join(request.headers.get_list("Cookie")),
             )
         return self._cookies
 

@@ -42,7 +42,7 @@ def _add_cookies(request: PreparedRequest, given: Any, kept: Any) -> None:
         return
     from .cookies import CallCookies
 
-    own = request.headers.get("Cookie", "")
+    own = "; ".join(request.headers.get_list("Cookie"))
     header = CallCookies(kept, given, request.url, own).header(
         request.url, True
     )

@@ -109,10 +109,12 @@ def resolve(url: str, location: str) -> str:
     if any(c < " " or c == "\x7f" for c in location):
         raise InvalidURL("the Location of a redirect has control characters")
     try:
-        parts = urlsplit(urljoin(url, location))
+        given, parts = urlsplit(location), urlsplit(urljoin(url, location))
         parts.port  # it may be no number
-        if urlsplit(location).netloc:
+        if given.netloc:
             parts = _without_userinfo(parts)
+        elif given.scheme in ("http", "https"):
+            raise InvalidURL("the Location of a redirect has no host")
     except ValueError as exc:
         raise InvalidURL(f"the Location of a redirect is no URL: {exc}")
     fragment = parts.fragment or urlsplit(url).fragment

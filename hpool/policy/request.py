@@ -3,6 +3,8 @@ PreparedRequest, which can be sent."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from .._headers import MutableHeaders
 from .._prepare import (
     Source,
@@ -15,7 +17,7 @@ from .._redact import url_for_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable
     from typing import Any, TypeAlias
 
     from .auth import HasFlow
@@ -56,6 +58,9 @@ class PreparedRequest:
         self.headers = MutableHeaders(headers)
         self.body = body
         self.hooks = {"response": []}
+        if not isinstance(extensions, (Mapping, type(None))):
+            kind = type(extensions).__name__
+            raise TypeError(f"extensions must be a mapping, not {kind}")
         self.extensions = dict(extensions or {})
         self._source: Source | None = None
         self._source_of: Any = None

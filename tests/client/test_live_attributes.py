@@ -151,11 +151,25 @@ def test_what_they_take(new_client, name, value, error):
             hpool.Client(**{name: value})
 
 
-@pytest.mark.parametrize("name", ["max_redirects", "check_redirect"])
-@pytest.mark.parametrize("value", ["x", 1.5])
-def test_what_calls_take(new_client, name, value):
-    with pytest.raises(TypeError, match=name):
-        new_client().get("http://127.0.0.1:1/", extensions={}, **{name: value})
+@pytest.mark.parametrize("how", [{}, {"extensions": {}}])
+@pytest.mark.parametrize(
+    ("name", "value", "error"),
+    [
+        ("max_redirects", "x", TypeError),
+        ("max_redirects", 1.5, TypeError),
+        ("max_redirects", -1, ValueError),
+        ("check_redirect", "x", TypeError),
+        ("follow_redirects", 1, TypeError),
+        ("extensions", 5, TypeError),
+        ("extensions", "ab", TypeError),
+    ],
+)
+def test_what_calls_take(server, new_client, name, value, error, how):
+    """Refused before anything is sent, redirect or not."""
+    s = server([serve(OK)])
+    with pytest.raises(error, match=name):
+        new_client().get(s.url, **{**how, name: value})
+    assert s.requests == []
 
 
 @pytest.mark.parametrize(
