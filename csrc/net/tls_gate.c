@@ -32,7 +32,10 @@ static pthread_mutex_t closer = PTHREAD_MUTEX_INITIALIZER; /* held by a fork */
 static pthread_mutex_t leaving = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t left = PTHREAD_COND_INITIALIZER;
 
-static _Thread_local unsigned depth;
+static _Thread_local struct {
+    unsigned depth; /* of visits */
+    bool known;     /* OpenSSL will forget the thread inside the gate */
+} self;
 
 /* ---- the end of a thread ---- */
 
@@ -46,7 +49,6 @@ thread_ends(void *arg)
     hp_tls_leave();
 }
 
-static _Thread_local bool known;
 static pthread_key_t key;
 static bool have_key;
 
@@ -73,7 +75,7 @@ at_thread_end(void)
 static void
 know_thread(void)
 {
-    known = true;
+    self.known = true;
     if (!at_thread_end() && have_key)
         pthread_setspecific(key, &key); /* any value but NULL */
 }
@@ -101,21 +103,21 @@ wait_for_fork(void)
 void
 hp_tls_enter(void)
 {
-    if (depth++ > 0)
+    if (self.depth++ > 0)
         return;
     HP_ASSERT_NONE_HELD();
     while (atomic_fetch_add_explicit(&gate, 1, memory_order_acquire) & CLOSED) {
         count_out();
         wait_for_fork();
     }
-    if (!known)
+    if (!self.known)
         know_thread();
 }
 
 void
 hp_tls_leave(void)
 {
-    if (--depth == 0)
+    if (--self.depth == 0)
         count_out();
 }
 
@@ -132,7 +134,7 @@ hp_tls_gate_is_closed(void)
 static unsigned
 own_visit(void)
 {
-    return depth > 0;
+    return self.depth > 0;
 }
 
 static void
