@@ -43,6 +43,9 @@ PHASES = {
     "body": ("reach(ask('/half')).read()", "reached.is_set()"),
     "body, with the head": ("client.get(url + '/half', stream=False)", "now()[1] == 1"),
     "upgraded": ("upgraded().recv()", "reached.is_set()"),
+    "pause": ("client.get(url + '/busy', retries=retries)", "now()[0] == 1"),
+    "warm, connect": ("client.warm(clogged, 1)", "now()[2] == 1"),
+    "warm, handshake": ("client.warm(mute, 1)", "now()[2] == 1"),
 }
 
 # What goes on without a thread of the program's.
@@ -63,6 +66,7 @@ proxy = mute.removeprefix("https://")
 timeout = hpool.Timeout(expect_continue=60)
 limits = hpool.Limits(max_conns_per_host=1, drain_timeout=60)
 client = hpool.Client(timeout=timeout, limits=limits, leak_warnings=False)
+retries = hpool.Retries(5, status_forcelist=[503])
 
 def now():
     return gauges(client)
@@ -162,6 +166,8 @@ class World:
                     return connection.close()
                 case "/half":
                     connection.send(respond(b"half", headers={"Content-Length": 100}))
+                case "/busy":  # come back in a minute
+                    connection.send(respond(status=503, headers={"Retry-After": "60"}))
                 case "/upgrade":
                     connection.send(respond(status=101, headers=UPGRADE))
                     return connection.until_closed()

@@ -260,6 +260,42 @@ measure(client, lambda: client.get(url + "/half", stream=False), in_use)
     run(COMMON + program, s.url, **trust)
 
 
+def test_waiting_to_try_again(server):
+    """SIGINT between two attempts, which are a minute apart."""
+    busy = respond(status=503, headers={"Retry-After": "60"})
+    s = server([serve(busy)])
+    program = """
+retries = hpool.Retries(5, status_forcelist=[503])
+
+def ask():
+    global asked
+    asked = client.stats().total.requests
+    reached.set()
+    client.get(url, retries=retries)
+
+def answered():  # and the next attempt has not begun
+    row = client.stats().total
+    return reached.is_set() and (row.requests, row.idle) == (asked + 1, 1)
+
+measure(client, ask, answered, (1, 0, 0, 0, 0))
+"""
+    run(COMMON + program, s.url)
+
+
+@pytest.mark.parametrize("phase", ["connect", "handshake"])
+def test_warming_up(server, phase):
+    """SIGINT while connections are made for later."""
+    silent = server([until_closed()])
+    program = """
+client = hpool.Client(timeout=30)
+measure(client, lambda: client.warm(url, 3), lambda: now()[2] == 3)
+"""
+    with Clogged() as c:
+        c.clog()
+        url = c.url if phase == "connect" else f"https://127.0.0.1:{silent.port}"
+        run(COMMON + program, url)
+
+
 @pytest.mark.parametrize("stuck", ["recv", "sendall"])
 def test_an_upgraded_connection(server, stuck):
     """SIGINT while somebody else's protocol is spoken."""
