@@ -62,6 +62,7 @@ if TYPE_CHECKING:
     from ._jsonerror import JSONDecodeError as JSONDecodeError
     from .exceptions import FileModeWarning as FileModeWarning
     from .policy.cookies import Cookies as Cookies
+    from .policy.mock import MockTransport as MockTransport
     from .policy.flow import USE_LAST_RESPONSE as USE_LAST_RESPONSE
     from .policy.proxy import Proxy as Proxy
     from .policy.request import PreparedRequest as PreparedRequest
@@ -110,6 +111,7 @@ __all__ = [
     "LimitsWarning",
     "LocalProtocolError",
     "MissingSchema",
+    "MockTransport",
     "NameResolutionError",
     "NetworkError",
     "PoolTimeout",
@@ -170,6 +172,7 @@ __all__ = [
 _LATE = {
     "Cookies": "policy.cookies",
     "FileModeWarning": "exceptions",
+    "MockTransport": "policy.mock",
     "PreparedRequest": "policy.request",
     "Proxy": "policy.proxy",
     "Request": "policy.request",

@@ -52,7 +52,8 @@
  *   follow_redirects,
  *   allow_redirects,
  *   max_redirects,
- *   check_redirect
+ *   check_redirect,
+ *   mounts, transport
  */
 #ifndef HP_POOL_KEY_H
 #define HP_POOL_KEY_H

@@ -547,6 +547,11 @@ PyGetSetDef hpy_client_getset[] = {
     {"check_redirect", get_policy, set_policy,
      "callable(request, history) asked before each redirect, or None.",
      "check_redirect"},
+    {"mounts", get_policy, set_policy,
+     "Which transport serves which URLs: a mapping of prefixes and patterns\n"
+     "to transports, where None is the client's own pool. See mount().",
+     "mounts"},
+    {"adapters", get_policy, set_policy, "requests' name of mounts.", "mounts"},
     {"base_url", get_base_url, NULL, "str: put before relative URLs.", NULL},
     {"limits", get_limits, NULL, "Limits of the pool; fixed.", NULL},
     {"retries", get_retries, NULL, "Retries; fixed.", NULL},

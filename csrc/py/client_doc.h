@@ -113,7 +113,8 @@ static const char hpy_send_doc[] =
     "raise_for_status=False, "                                                 \
     "leak_warnings=True, trace=None, auth=None, cookies=None, hooks=None, "    \
     "event_hooks=None, follow_redirects=True, allow_redirects=True, "          \
-    "max_redirects=30, check_redirect=None, stream="
+    "max_redirects=30, check_redirect=None, mounts=None, transport=None, "     \
+    "stream="
 
 static const char hpy_client_doc[] =
     "Client(" HPY_CLIENT_KEYWORDS "True)\n--\n\n"
@@ -178,11 +179,13 @@ static const char hpy_client_doc[] =
     "  check_redirect    callable(request, history) asked before each: raises\n"
     "                    to end the call, returns False to get the redirect\n"
     "                    itself\n"
+    "  mounts, transport  what serves which URLs, see mount(); what serves "
+    "all\n"
     "  stream            whether responses are handed out before their body\n"
     "                    is read\n"
     "\n"
     "headers, params, timeout, verify, cert, trust_env, stream, trace and all\n"
-    "from auth to check_redirect can be changed later; a request uses what\n"
+    "from auth to mounts can be changed later; a request uses what\n"
     "held when it started. Picklable (settings only), safe across fork.";
 
 static const char hpy_session_doc[] =

@@ -33,7 +33,8 @@ put_policy(PyObject *settings, PyObject *policy)
     static const char *const names[] = {
         "auth",          "cookies",          "hooks",
         "event_hooks",   "follow_redirects", "allow_redirects",
-        "max_redirects", "check_redirect"};
+        "max_redirects", "check_redirect",   "mounts",
+        "transport"};
     for (size_t i = 0; i < Py_ARRAY_LENGTH(names); i++) {
         PyObject *v =
             policy == NULL ? NULL : PyDict_GetItemString(policy, names[i]);

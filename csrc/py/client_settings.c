@@ -48,7 +48,9 @@
     X(FOLLOW_REDIRECTS, "follow_redirects")                                    \
     X(ALLOW_REDIRECTS, "allow_redirects")                                      \
     X(MAX_REDIRECTS, "max_redirects")                                          \
-    X(CHECK_REDIRECT, "check_redirect")
+    X(CHECK_REDIRECT, "check_redirect")                                        \
+    X(MOUNTS, "mounts")                                                        \
+    X(TRANSPORT, "transport")
 
 enum {
 #define X(id, name) id,
@@ -209,6 +211,13 @@ hpy_own_params(PyObject *v)
     return v != NULL && PyDict_CheckExact(v) ? PyDict_Copy(v) : Py_XNewRef(v);
 }
 
+static bool
+is_subclass(hpy_client *c)
+{
+    return !Py_IS_TYPE(c, c->st->client_type) &&
+           !Py_IS_TYPE(c, c->st->session_type);
+}
+
 /* What policy.settings makes of its settings; None when there are none. */
 static PyObject *
 settled_policy(hpy_client *c, PyObject **v)
@@ -221,6 +230,9 @@ settled_policy(hpy_client *c, PyObject **v)
     }
     if (given != NULL && v[TRUST_ENV] != Py_False && hpy_netrc_exists() &&
         PyDict_SetItemString(given, "netrc", Py_True) < 0)
+        Py_CLEAR(given);
+    if (given != NULL && is_subclass(c) &&
+        PyDict_SetItemString(given, "overrides", (PyObject *)Py_TYPE(c)) < 0)
         Py_CLEAR(given);
     if (given != NULL && PyDict_GET_SIZE(given) == 0)
         policy = Py_NewRef(Py_None);

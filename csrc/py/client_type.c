@@ -3,6 +3,7 @@
  * (client_tls.c). */
 #include "client.h"
 #include "client_doc.h"
+#include "client_late.h"
 #include "errors.h"
 #include "leaks.h"
 #include "trace.h"
@@ -92,6 +93,22 @@ hpy_client_defaults(hpy_client *c)
 
 /* ---- methods ---- */
 
+static int
+close_mounts(hpy_client *self)
+{
+    PyObject *mounts = NULL, *v;
+    hpy_defaults *d = hpy_client_defaults(self);
+    if (d->policy != NULL)
+        mounts = Py_XNewRef(PyDict_GetItemString(d->policy, "mounts"));
+    hpy_defaults_unref(d);
+    if (mounts == NULL)
+        return 0;
+    v = PyObject_CallMethod(mounts, "close", NULL);
+    Py_DECREF(mounts);
+    Py_XDECREF(v);
+    return v == NULL ? -1 : 0;
+}
+
 static PyObject *
 client_close(PyObject *op, PyObject *unused)
 {
@@ -99,7 +116,7 @@ client_close(PyObject *op, PyObject *unused)
     if (self->transport == NULL)
         Py_RETURN_NONE;
     hp_transport_close(self->transport);
-    if (hpy_trace_client(self) < 0)
+    if (hpy_trace_client(self) < 0 || close_mounts(self) < 0)
         return NULL;
     Py_RETURN_NONE;
 }
@@ -264,6 +281,8 @@ become idle until the next request. Returns how many were closed.\n\
 \n\
 `host` is a name, host:port or a URL. Does not block.");
 
+#define LATE(name)                                                             \
+    (PyCFunction)(void (*)(void)) hpy_late_##name, METH_VARARGS | METH_KEYWORDS
 #define FAST(f) (PyCFunction)(void (*)(void))(f), METH_FASTCALL | METH_KEYWORDS
 
 static PyMethodDef client_methods[] = {
@@ -279,6 +298,8 @@ static PyMethodDef client_methods[] = {
     {"prepare_request", hpy_client_prepare_request, METH_O,
      hpy_prepare_request_doc},
     {"send", FAST(hpy_client_send_prepared), hpy_send_doc},
+    {"mount", LATE(mount), hpy_mount_doc},
+    {"get_adapter", LATE(get_adapter), hpy_get_adapter_doc},
     {"close", client_close, METH_NOARGS, close_doc},
     {"stats", client_stats, METH_NOARGS, stats_doc},
     {"advise", client_advise, METH_NOARGS, advise_doc},
@@ -326,8 +347,21 @@ PyType_Spec hpy_client_spec = {
     .slots = client_slots,
 };
 
+static PyMethodDef session_methods[] = {
+    {"merge_environment_settings", LATE(merge_environment_settings),
+     hpy_merge_environment_settings_doc},
+    {"get_redirect_target", LATE(get_redirect_target),
+     hpy_get_redirect_target_doc},
+    {"resolve_redirects", LATE(resolve_redirects), hpy_resolve_redirects_doc},
+    {"rebuild_auth", LATE(rebuild_auth), hpy_rebuild_auth_doc},
+    {"rebuild_method", LATE(rebuild_method), hpy_rebuild_method_doc},
+    {"should_strip_auth", LATE(should_strip_auth), hpy_should_strip_auth_doc},
+    {NULL, NULL, 0, NULL},
+};
+
 static PyType_Slot session_slots[] = {
     {Py_tp_doc, (void *)hpy_session_doc},
+    {Py_tp_methods, session_methods},
     {Py_tp_traverse, client_traverse},
     {Py_tp_clear, client_clear},
     {0, NULL},

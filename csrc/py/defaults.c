@@ -88,7 +88,9 @@ policy_flags(PyObject *policy)
     PyObject *name, *value;
     Py_ssize_t at = 0;
     while (policy != NULL && PyDict_Next(policy, &at, &name, &value)) {
-        if (!is_for_answers(name))
+        if (PyUnicode_CompareWithASCIIString(name, "send") == 0)
+            flags |= HPY_POLICY_BEFORE | HPY_POLICY_SEND;
+        else if (!is_for_answers(name))
             flags |= HPY_POLICY_BEFORE;
         else if (value == Py_False)
             flags &= ~(unsigned)HPY_POLICY_FOLLOW;

@@ -11,6 +11,7 @@ typedef enum hpy_policy_flag {
     HPY_POLICY_BEFORE = 1,      /* requests go through hpool.policy.flow */
     HPY_POLICY_FOLLOW = 2,      /* redirects are followed */
     HPY_POLICY_FOLLOW_HEAD = 4, /* ... those of a HEAD as well */
+    HPY_POLICY_SEND = 8, /* a subclass has its own send() or prepare_request() */
 } hpy_policy_flag;
 
 /* What a snapshot is made of; NULL or None: nothing of it. */

@@ -182,10 +182,32 @@ call_flow(hpy_response *r, hpy_helper which, PyObject *const *a, bool stream)
     return v;
 }
 
+/* The way through the methods of a subclass. */
+static PyObject *
+call_session(hpy_response *r, PyObject *const *a)
+{
+    hpy_state *st = r->st;
+    PyObject *given = PyDict_New(), *v = NULL;
+    for (int i = 0; given != NULL && i < HPY_ARG_COUNT; i++) {
+        if (a[i] != NULL && i != HPY_ARG_URL && i != HPY_ARG_METHOD &&
+            PyDict_SetItem(given, st->names[i], a[i]) < 0)
+            Py_CLEAR(given);
+    }
+    if (given != NULL)
+        v = hpy_helper_call(st, HPY_HELPER_SESSION_REQUEST, 4,
+                            (PyObject *)r->client, r->method, a[HPY_ARG_URL],
+                            given);
+    Py_XDECREF(given);
+    return v;
+}
+
 PyObject *
 hpy_policy_call(hpy_response *r, hpy_helper which, PyObject *const *a,
                 bool stream)
 {
+    if (which == HPY_HELPER_POLICY_CALL &&
+        (r->defaults->policy_flags & HPY_POLICY_SEND))
+        return call_session(r, a);
     PyObject *v = call_flow(r, which, a, stream);
     if (v == NULL)
         hpy_raise_with_request(r->st, r);

@@ -109,6 +109,15 @@ typedef enum hpy_arg {
     X(POLICY_SETTLE, "hpool.policy.settings", "settle")                        \
     X(POLICY_GET, "hpool.policy.settings", "get")                              \
     X(POLICY_CHANGE, "hpool.policy.settings", "change")                        \
+    X(MOUNT, "hpool.policy.mounts", "mount")                                   \
+    X(GET_ADAPTER, "hpool.policy.mounts", "get_adapter")                       \
+    X(SESSION_REQUEST, "hpool.policy.session", "request")                      \
+    X(SESSION_MERGE, "hpool.policy.session", "merge_environment_settings")     \
+    X(SESSION_TARGET, "hpool.policy.session", "get_redirect_target")           \
+    X(SESSION_RESOLVE, "hpool.policy.session", "resolve_redirects")            \
+    X(SESSION_AUTH, "hpool.policy.session", "rebuild_auth")                    \
+    X(SESSION_METHOD, "hpool.policy.session", "rebuild_method")                \
+    X(SESSION_STRIP, "hpool.policy.session", "should_strip_auth")              \
     X(INFO, "hpool._trace", "info")                                            \
     X(REQUEST_EXCEPTION, "hpool.errors", "RequestException")                   \
     X(TIMEDELTA, "datetime", "timedelta")                                      \

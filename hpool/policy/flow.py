@@ -151,6 +151,9 @@ class Flow:
             # httpx's extension is a dict of its phases.
             own = isinstance(timeout, dict)
             self._sent["timeout"] = Timeout(**timeout) if own else timeout
+        self._arguments = arguments
+        self._settings = settings
+        self._mounts = settings.get("mounts")
         self._hooks = Hooks(settings, arguments)
         self._auth = _auth(arguments, settings)
         self._netrc = settings.get("netrc")
@@ -245,7 +248,7 @@ class Flow:
             raise
 
     def _attempts(self, request: PreparedRequest) -> Any:
-        retries = self._retries
+        retries = self._retries_of(request)
         if retries is None:
             return self._send(request)
         retries.begin(request)
@@ -293,17 +296,29 @@ class Flow:
             return
         until = _core._clock() + int(seconds * 1e9)
         sent = {n: self._sent[n] for n in _PAUSED if n in self._sent}
+        url = request.url
+        if self._transport(request) is not None:
+            url = "http" + url[url.find("://") :]  # nothing is sent there
         _core._pause(
             self.client,
             request.method,
-            request.url,
+            url,
             until,
             request=request,
             **sent,
         )
 
     def _send(self, request: PreparedRequest) -> Any:
-        response = _core._send_once(
+        transport = self._transport(request)
+        if transport is None:
+            response = self._send_once(request)
+        else:
+            response = self._mounted(transport, request)
+        self._learn(request, response)
+        return response
+
+    def _send_once(self, request: PreparedRequest) -> Any:
+        return _core._send_once(
             self.client,
             request.method,
             request.url,
@@ -312,8 +327,39 @@ class Flow:
             request=request,
             **self._sent,
         )
-        self._learn(request, response)
-        return response
+
+    # -- other transports
+
+    def _transport(self, request: PreparedRequest) -> Any:
+        """What is mounted for it, or None."""
+        return None if self._mounts is None else self._mounts.find(request.url)
+
+    def _mounted(self, transport: Any, request: PreparedRequest) -> Any:
+        from .mounts import send
+
+        client, sent = self.client, self._sent
+        timeout, proxies = sent.get("timeout"), sent.get("proxies")
+        if sent.get("proxy") is not None:
+            proxies = {"all": sent["proxy"]}
+        elif proxies is None:
+            proxies = dict(client.proxies) or (None if client.trust_env else {})
+        request._sent_with = {"timeout": client.timeout, **sent}
+        how = {
+            "stream": self._stream,
+            "timeout": None if timeout is ... else timeout,
+            "verify": _or(sent.get("verify"), client.verify),
+            "cert": _or(sent.get("cert"), client.cert),
+            "proxies": proxies,
+        }
+        return send(transport, request, client.timeout, how)
+
+    def _retries_of(self, request: PreparedRequest) -> Attempts | None:
+        """Those of the call or, where it does not say, of what is mounted."""
+        rules = getattr(self._transport(request), "max_retries", None)
+        if rules is None or self._arguments.get("retries") is not None:
+            return self._retries
+        own = {"retries": parse_retries(rules)}
+        return _retries(self.client, self._arguments, own)
 
     # -- cookies
 
@@ -368,6 +414,12 @@ class Flow:
                 request=next_request,
                 response=response,
             )
+        if self._settings.get("overrides"):
+            from .session import own_steps
+
+            own_steps(
+                self.client, self._settings, request, next_request, response
+            )
         if self._check is not None:
             verdict = self._check(next_request, [*self.history, response])
             if verdict is False or verdict is USE_LAST_RESPONSE:
@@ -414,6 +466,10 @@ def _complete(
         exc.response = response
         if exc.request is None:
             exc.request = request
+
+
+def _or(given: Any, own: Any) -> Any:
+    return own if given is None else given
 
 
 def _retries(

@@ -53,7 +53,7 @@ def following(
     if not location:
         return None
     next_request = request.copy()
-    _change_method(next_request, response.status_code)
+    change_method(next_request, response.status_code)
     if not next_request._can_rewind():
         return None
     next_request.url = resolve(request.url, location)
@@ -73,7 +73,9 @@ def _location(response: Any) -> str:
     return values[0] if values else ""
 
 
-def _change_method(request: PreparedRequest, status: int) -> None:
+def change_method(request: PreparedRequest, status: int) -> None:
+    """The method that a redirect with this status leads to, and no body where
+    that has none."""
     if status in (307, 308):
         return
     if request.method == "QUERY" and status != 303:
@@ -149,7 +151,11 @@ def _encoded(parts: SplitResult) -> SplitResult:
 
 def origin(url: str) -> tuple[str, str, int]:
     """(scheme, host, port), as the core reads them; to be compared."""
-    return _core._origin(url)
+    try:
+        return _core._origin(url)
+    except InvalidSchema:  # of a scheme that something is mounted for
+        parts = urlsplit(url)
+        return parts.scheme, parts.hostname or "", parts.port or 0
 
 
 def is_same_origin(a: str, b: str) -> bool:

@@ -14,6 +14,7 @@ from .._prepare import (
     encode_json,
 )
 from .._redact import url_for_text
+from ..errors import InvalidURL, MissingSchema
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ class PreparedRequest:
         # What is to be asked when it is sent; `_is_authorized`: and nobody else.
         self._auth: HasFlow | None = None
         self._is_authorized = False
+        self._sent_with: dict[str, Any] = {}  # what an HTTPAdapter goes by
         self.prepare_hooks(hooks)
 
     @property
@@ -135,8 +137,11 @@ class PreparedRequest:
         self.method = "GET" if method is None else method.upper()
 
     def prepare_url(self, url: str | None, params: Any) -> None:
-        """`url` with `params` added to its query."""
-        self.url = add_params("" if url is None else str(url), params)
+        """`url` with `params` added to its query. MissingSchema, InvalidURL."""
+        if isinstance(url, bytes):
+            url = url.decode()
+        text = "" if url is None else str(url).lstrip()
+        self.url = add_params(_with_path(text), params)
 
     def prepare_headers(
         self, headers: Mapping[Any, Any] | Iterable[tuple[Any, Any]] | None
@@ -150,6 +155,11 @@ class PreparedRequest:
         """The body that a call with these arguments has, and its
         Content-Type unless there is one."""
         self._encode({"data": data, "files": files, "json": json})
+
+    def prepare_content_length(self, body: Any) -> None:
+        """Takes out a Content-Length that was put in: the one that is right
+        is made when the request is sent."""
+        self.headers.pop("Content-Length", None)
 
     def prepare_cookies(self, cookies: Any) -> None:
         """The Cookie header of these cookies, unless there is one."""
@@ -302,6 +312,23 @@ def encode_body(
     elif data is not None and not _is_plain(data):
         body, content_type = encode_data(data)
     return body, content_type if given is None else None
+
+
+def _with_path(url: str) -> str:
+    """With the slash that a URL without a path means. MissingSchema,
+    InvalidURL; what else is wrong with it shows when it is sent."""
+    scheme, mark, rest = url.partition("://")
+    if not mark or any(c in scheme for c in "/?#"):
+        shown = url_for_text(url)
+        raise MissingSchema(
+            f"the URL {shown!r} has no scheme; perhaps https://{shown}?"
+        )
+    end = min((rest.find(c) for c in "/?#" if c in rest), default=len(rest))
+    if not rest[:end] and scheme.lower() in ("http", "https"):
+        raise InvalidURL(f"the URL {url_for_text(url)!r} has no host")
+    if rest[end : end + 1] == "/":
+        return url
+    return f"{scheme}{mark}{rest[:end]}/{rest[end:]}"
 
 
 def _is_empty_form(data: Any) -> bool:

@@ -39,6 +39,9 @@ def settle(given: dict[str, Any]) -> dict[str, Any]:
                 "follow_redirects and allow_redirects mean the same and "
                 "cannot differ"
             )
+    transport = names.pop("transport", None)
+    if transport is not None:
+        names["mounts"] = {"all://": transport, **(names.get("mounts") or {})}
     settings: dict[str, Any] = {}
     for name, value in names.items():
         _put(settings, name, value)
@@ -63,13 +66,17 @@ def get(settings: dict[str, Any] | None, name: str) -> tuple[Any, Any]:
     if name in _HANDED_OUT:
         value = _HANDED_OUT[name]()
         return value, {**(settings or {}), name: value}
+    if name == "mounts":
+        return mounts(name, {}), None
     return _DEFAULTS.get(name), None
 
 
 def _put(settings: dict[str, Any], name: str, value: Any) -> None:
-    if value is not None:
+    if name == "overrides":
+        settings.update(overrides(value))
+    elif value is not None:
         kept = _CHECKS[name](name, value)
-        if kept is not None:
+        if kept is not None and (name != "mounts" or kept):
             settings[name] = kept
 
 
@@ -164,6 +171,38 @@ def retries(name: str, value: Any) -> Any:
     return None if parsed.are_off else parsed
 
 
+def mounts(name: str, value: Any) -> Any:
+    from .mounts import Mounts
+
+    if not isinstance(value, Mapping):
+        raise TypeError(
+            f"{name} takes a mapping of prefixes to transports, not "
+            + type(value).__name__
+        )
+    return Mounts(value)
+
+
+# Methods of Session that are called where a subclass has its own.
+_STEPS = ("rebuild_auth", "rebuild_method", "should_strip_auth")
+
+
+def overrides(cls: type) -> dict[str, Any]:
+    """The settings of a subclass: "overrides", the names of its own steps, and
+    "send", where a call is its methods' affair altogether."""
+    from .._core import Session
+
+    own = [name for name in _STEPS if _has_own(cls, name, Session)]
+    sends = any(
+        _has_own(cls, name, Session) for name in ("send", "prepare_request")
+    )
+    settings: dict[str, Any] = {"overrides": frozenset(own)} if own else {}
+    return {**settings, "send": True} if sends else settings
+
+
+def _has_own(cls: type, name: str, base: type) -> bool:
+    return getattr(cls, name, None) not in (None, getattr(base, name))
+
+
 def cookies(name: str, value: Any) -> Any:
     return owner(name).of(value)
 
@@ -180,6 +219,7 @@ _CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "follow_redirects": flag,
     "max_redirects": count,
     "check_redirect": function,
+    "mounts": mounts,
 }
 
 _HANDED_OUT: dict[str, Callable[[], Any]] = {
