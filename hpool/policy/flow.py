@@ -359,7 +359,7 @@ class Flow:
         if rules is None or self._arguments.get("retries") is not None:
             return self._retries
         own = {"retries": parse_retries(rules)}
-        return _retries(self.client, self._arguments, own)
+        return _retries(self.client, self._arguments, own) or self._retries
 
     # -- cookies
 
