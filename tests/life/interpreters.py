@@ -29,8 +29,8 @@ print(json.dumps({
 def _programs():
     """Whatever may be a Python: of PATH, and pyenv's."""
     folders = [Path(folder) for folder in os.environ.get("PATH", "").split(os.pathsep)]
-    pyenv = Path(os.environ.get("PYENV_ROOT", "~/.pyenv")).expanduser()
-    folders += pyenv.glob("versions/*/bin")
+    if root := os.environ.get("PYENV_ROOT"):
+        folders += Path(root).glob("versions/*/bin")
     for folder in folders:
         if folder.name != "shims":  # pyenv's, which answer for a version or not
             yield from folder.glob("python3.[0-9]*[0-9t]")
