@@ -10,17 +10,8 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/span.h"
+#include "forks.h"
 #include "test.h"
-
-#ifdef __SANITIZE_THREAD__
-/* A forked child ends while its copies of the threads are not joined. */
-const char *__tsan_default_options(void);
-const char *
-__tsan_default_options(void)
-{
-    return "report_thread_leaks=0";
-}
-#endif
 
 static const hp_ns S = HP_NS_PER_S;
 

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "forks.h"
 #include "proxy_kit.h"
 
 static void

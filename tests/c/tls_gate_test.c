@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "net/tls.h"
+#include "forks.h"
 #include "test.h"
 
 #if defined(__SANITIZE_ADDRESS__)
