@@ -30,7 +30,7 @@ from ._urllib3_trust import KEYWORDS, Trust, Unsupported, trust
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from typing import Any
+    from typing import Any, Literal
 
     from .. import Proxy
     from ._urllib3_raw import RawResponse
@@ -53,7 +53,8 @@ class PoolManager:
              `source_address` and `socket_options`, and some that say nothing
              here
 
-    Unsupported, a ValueError, for any other setting.
+    Unsupported, a ValueError, for any other setting, and for those about
+    sockets beside a `client`.
     """
 
     def __init__(
@@ -75,7 +76,8 @@ class PoolManager:
         self._lock = threading.Lock()
         self._timeouts: dict[Any, Timeout] = {}
         self._trusts: dict[Any, Trust] = {}
-        _refuse_unknown(self.connection_pool_kw, _OF_MANAGERS)
+        self._known = _OF_MANAGERS if client is None else _OF_GIVEN_CLIENTS
+        _refuse_unknown(self.connection_pool_kw, self._known)
 
     @property
     def client(self) -> Client:
@@ -116,7 +118,7 @@ class PoolManager:
         if not host:
             raise theirs.LocationValueError("No host specified.")
         settings = self.connection_pool_kw
-        _refuse_unknown(settings, _OF_MANAGERS)
+        _refuse_unknown(settings, self._known)
         if pool_kwargs:
             _refuse_unknown(pool_kwargs, _OF_REQUESTS)
             settings = {**settings, **pool_kwargs}
@@ -162,12 +164,9 @@ def like(
     proxy: Proxy | None = None,
 ) -> PoolManager:
     """A manager of hpool's with the settings of one of urllib3's; for a proxy
-    requests makes another one, without them. Unsupported if it makes other
-    connections than urllib3's own, or says what hpool has nothing for."""
-    if (
-        type(manager) is not urllib3.PoolManager
-        or manager.pool_classes_by_scheme is not pool_classes_by_scheme
-    ):
+    requests makes another one, without them. Unsupported if it is not
+    replaceable, or says what hpool has nothing for."""
+    if not is_replaceable(manager):
         raise Unsupported(
             f"{type(manager).__name__}: this pool manager makes connections of "
             "its own, which hpool cannot stand in for"
@@ -181,10 +180,16 @@ def like(
     )
 
 
+def is_replaceable(manager: object) -> bool:
+    """Whether it is urllib3's own, and makes urllib3's own connections."""
+    return (
+        type(manager) is urllib3.PoolManager
+        and manager.pool_classes_by_scheme is pool_classes_by_scheme
+    )
+
+
 _OF_REQUESTS = frozenset(KEYWORDS)
-_OF_MANAGERS = _OF_REQUESTS | {
-    "source_address",
-    "socket_options",
+_OF_GIVEN_CLIENTS = _OF_REQUESTS | {
     # Limits are given apart, and the rest is each request's own.
     "maxsize",
     "block",
@@ -193,6 +198,7 @@ _OF_MANAGERS = _OF_REQUESTS | {
     "retries",
     "timeout",
 }
+_OF_MANAGERS = _OF_GIVEN_CLIENTS | {"source_address", "socket_options"}
 
 
 def _refuse_unknown(settings: Mapping[str, Any], known: frozenset[str]) -> None:
@@ -248,13 +254,13 @@ class Pool:
         *,
         timeout: TheirTimeout,
         chunked: bool = False,
-        redirect: bool = False,
-        assert_same_host: bool = False,
-        preload_content: bool = False,
-        decode_content: bool = False,
+        redirect: Literal[False] = False,
+        assert_same_host: Literal[False] = False,
+        preload_content: Literal[False] = False,
+        decode_content: Literal[False] = False,
     ) -> RawResponse:
-        """The answer, whose body has not been read; only 'redirect=False' is
-        on offer.
+        """The answer, its body unread, undecoded and no redirect followed: the
+        last four arguments are those of requests' adapter, and nothing else.
 
         url      the path and query, or all of it
         headers  sent as they are, with a Host if there is none
@@ -327,7 +333,7 @@ class _Attempts:
                 retries = self._after_error(retries, error)
                 retries.sleep()
             else:
-                after = raw.headers.get("Retry-After") is not None
+                after = bool(raw.headers.get("Retry-After"))
                 if not retries.is_retry(self._method, raw.status, after):
                     return raw
                 try:

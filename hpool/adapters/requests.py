@@ -35,7 +35,7 @@ from urllib3 import exceptions as theirs
 from .. import Client, Limits, Proxy, Timeout
 from .. import errors as ours
 from ..config import parse_timeout
-from ._urllib3_pools import NO_LIMITS, PoolManager, like
+from ._urllib3_pools import NO_LIMITS, PoolManager, is_replaceable, like
 from ._urllib3_trust import Unsupported
 
 if TYPE_CHECKING:
@@ -424,9 +424,10 @@ class Patch:
 
         def close(self_: _Original) -> None:
             before(self_)
-            with self._lock:
-                of_adapter = dict(self._managers.get(self_.poolmanager, {}))
-            _clear(of_adapter)
+            if is_replaceable(self_.poolmanager):
+                with self._lock:
+                    managers = self._managers.get(self_.poolmanager, {}).copy()
+                _clear(managers)
 
         return wraps(before)(close)
 
@@ -454,12 +455,15 @@ class Patch:
         return manager.connection_from_host(**where, pool_kwargs=how)
 
     def _manager(self, adapter: _Original, proxy: str | None) -> PoolManager:
+        replaced = adapter.poolmanager
+        if not is_replaceable(replaced):
+            raise Unsupported("a pool manager of another kind")
         with self._lock:
-            of_adapter = self._managers.setdefault(adapter.poolmanager, {})
+            of_adapter = self._managers.setdefault(replaced, {})
             manager = of_adapter.get(proxy)
             if manager is None:
                 manager = of_adapter[proxy] = like(
-                    adapter.poolmanager,
+                    replaced,
                     client=self._client,
                     limits=self._limits or _limits(adapter),
                     timeout=self._timeout,

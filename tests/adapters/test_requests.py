@@ -104,6 +104,12 @@ def test_the_order_of_headers_is_kept(session, server):
     assert [n for n in names if n in "ABC"] == ["B", "A", "C"]
 
 
+def test_ipv6(session, server):
+    srv = server(serve(respond(b"hello")), host="::1")
+    assert session.get(f"{srv.url}/x").content == b"hello"
+    assert srv.requests[0].get("Host") == f"[::1]:{srv.port}"
+
+
 def test_userinfo_is_no_part_of_the_request(session, server):
     srv = server(serve(respond(b"")))
     session.get(srv.url.replace("//", "//user:secret@") + "/x")
@@ -258,8 +264,8 @@ def test_raw_reads_in_pieces(session, nginx):
     assert buffer == DATA[10:15]
     assert raw.read() == DATA[15:]
     assert raw.tell() == len(DATA)
-    assert raw.read() == b""
     assert raw.closed
+    assert raw.read() == b""
 
 
 def test_raw_iterates_over_lines(session, server):

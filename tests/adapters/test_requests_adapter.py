@@ -15,6 +15,7 @@ from requests import exceptions
 import hpool
 from hpool.adapters.requests import HTTPAdapter
 from tests.adapters.conftest import mount
+from tests.life.child import run
 from tests.server.nginx import SMALL
 from tests.server.scripted import (
     ScriptedServer,
@@ -25,7 +26,14 @@ from tests.server.scripted import (
     until_closed,
     wait,
 )
-from tests.tools import Call, gauges, until, until_idle, until_waiting
+from tests.tools import (
+    Call,
+    gauges,
+    sockets_to,
+    until,
+    until_idle,
+    until_waiting,
+)
 
 # ---- settings ----------------------------------------------------------------
 
@@ -68,7 +76,7 @@ def test_pool_block_makes_requests_wait(hpool_session, server, client_of):
     # The wait has no limit, as in requests, whatever the request's own are.
     calls.append(Call(session.get, srv.url, timeout=0.2))
     until_waiting(client_of(session), 1)
-    until(lambda: calls[1].is_alive())
+    calls[1].join(0.4)
     go.set()
     assert [call.result().content for call in calls] == [b"1", b"2"]
     assert len(srv.connections) == 1
@@ -94,8 +102,9 @@ def test_a_full_queue(hpool_session, server):
     srv = server([expect(), until_closed()])
     first = Call(session.get, srv.url)
     srv.wait_requests(1)
-    with pytest.raises(exceptions.ConnectionError, match="max_waiting"):
+    with pytest.raises(exceptions.ConnectionError, match="max_waiting") as caught:
         session.get(srv.url)
+    assert isinstance(caught.value.args[0], urllib3.exceptions.EmptyPoolError)
     session.close()
     first.error()
 
@@ -177,12 +186,22 @@ def test_its_timeout_and_trust_hold(hpool_session, ca):
         hpool_session(client=client).get(srv.url)
 
 
+def test_settings_of_sockets_are_the_clients_own():
+    class Elsewhere(HTTPAdapter):
+        def init_poolmanager(self, *args, **how):
+            super().init_poolmanager(*args, **how, source_address=("127.0.0.9", 0))
+
+    with hpool.Client() as client, pytest.raises(ValueError, match="source_address"):
+        Elsewhere(client=client)
+
+
 def test_a_closed_client(hpool_session):
     client = hpool.Client()
     client.close()
     with pytest.raises(exceptions.ConnectionError, match="closed") as caught:
         hpool_session(client=client).get("http://127.0.0.1:9/")
     assert caught.value.request.method == "GET"
+    assert isinstance(caught.value.args[0], urllib3.exceptions.ClosedPoolError)
 
 
 # ---- life --------------------------------------------------------------------
@@ -285,6 +304,47 @@ def test_many_threads_begin_with_one_client(hpool_session, nginx):
 
     calls = [Call(first) for _ in range(8)]
     assert len({id(call.result()) for call in calls}) == 1
+
+
+FORKS = """
+import os, sys
+import requests
+from hpool.adapters.requests import HTTPAdapter
+
+url = sys.argv[1]
+session = requests.Session()
+session.mount("http://", HTTPAdapter())
+
+def get():
+    return session.get(url).raw.hpool.connection.local
+
+mine = get()
+pid = os.fork()
+if pid == 0:
+    os._exit(0 if get() != mine else 1)
+assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+assert get() == mine
+print("done")
+session.close()
+"""
+
+
+def test_a_session_survives_a_fork(server):
+    """The child makes a connection of its own, the parent keeps its."""
+    srv = server(serve(respond(b"hello")))
+    assert run(FORKS, srv.url) == "done\n"
+    assert [len(c.requests) for c in srv.connections] == [2, 1]
+
+
+def test_no_socket_is_left(server):
+    srv = server(serve(respond(b"hello")))
+    for stream in (False, True):
+        for _ in range(20):
+            with requests.Session() as session:
+                mount(session, HTTPAdapter())
+                session.get(srv.url, stream=stream)
+    gc.collect()
+    until(lambda: sockets_to(srv.port) == 0)
 
 
 # ---- subclasses --------------------------------------------------------------
@@ -497,6 +557,17 @@ def test_a_connection_of_ones_own(nginx):
 def test_what_hpool_has_nothing_for_is_refused(with_keywords, keywords, words):
     with pytest.raises(ValueError, match=words):
         used(with_keywords(**keywords), "https://127.0.0.1:9/")
+
+
+def test_settings_may_change_while_it_lives(ca):
+    adapter = HTTPAdapter()
+    settings = adapter.poolmanager.connection_pool_kw
+    with ScriptedServer(serve(respond(b"x")), tls=ca.server_context("a.test")) as srv:
+        settings["server_hostname"] = "a.test"
+        assert used(adapter, srv.url, verify=ca.pem).content == b"x"
+        settings["nonsense"] = 1
+        with pytest.raises(ValueError, match="nonsense"):
+            used(adapter, srv.url, verify=ca.pem)
 
 
 def test_a_pool_manager_of_another_kind_is_refused():

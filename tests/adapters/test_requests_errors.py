@@ -25,6 +25,7 @@ from tests.server.scripted import (
     serve,
     silent_port,
     until_closed,
+    wait,
 )
 
 NEVER = 20  # seconds: longer than any of these takes
@@ -97,6 +98,15 @@ def test_read_timeout_in_the_middle_of_the_head(session, server):
     srv = server([expect(), send(b"HTTP/1.1 200 OK\r\nX: "), until_closed()])
     error = error_of(session.get, srv.url, timeout=(NEVER, 0.05))
     assert type(error) is exceptions.ReadTimeout
+
+
+def test_a_server_that_takes_nothing(session, server):
+    """Nothing was waited for from it: a ConnectionError, and no ReadTimeout."""
+    go = threading.Event()
+    srv = server([expect(body=False), wait(go), until_closed()])
+    error = error_of(session.post, srv.url, data=bytes(30_000_000), timeout=0.1)
+    go.set()
+    assert type(error) is exceptions.ConnectionError
 
 
 def test_closed_without_an_answer(session, server):

@@ -97,7 +97,6 @@ def test_patches_may_end_in_any_order(url):
     first.stop()
     assert through_hpool(get(url))
     second.stop()
-    first.stop()  # again does nothing
     assert not through_hpool(get(url))
 
 
@@ -151,6 +150,14 @@ def test_unless_they_are_given_a_client(server):
     assert len(srv.connections) == 1
 
 
+def test_a_client_does_not_stand_in_for_an_address(server):
+    srv = server(serve(respond(b"hello")))
+    with hpool.Client() as client, patch(client=client):
+        response = get(srv.url, pooled(source_address=("127.0.0.9", 0)))
+    assert not through_hpool(response)
+    assert srv.connections[0].peer[0] == "127.0.0.9"
+
+
 def test_close_and_collection_close_connections(server):
     srv = server(serve(respond(b"hello")))
     with patch():
@@ -164,11 +171,15 @@ def test_close_and_collection_close_connections(server):
         srv.connections[1].wait_closed()
 
 
-def test_the_end_of_a_patch_closes_connections(server):
-    srv = server(serve(respond(b"hello")))
-    with requests.Session() as session, patch():
-        session.get(srv.url)
-    srv.connections[0].wait_closed()
+def test_the_end_of_a_patch_closes_what_is_idle(server):
+    srv = server(serve(respond(b"x" * 1_000_000)))
+    with requests.Session() as session:
+        with patch():
+            session.get(srv.url)
+            kept = [session.get(srv.url, stream=True) for _ in range(2)]
+            assert kept.pop().content  # and its connection is idle
+        srv.connections[1].wait_closed()
+        assert kept.pop().content == b"x" * 1_000_000
 
 
 def test_limits_and_timeout(server):
@@ -216,6 +227,25 @@ class OtherConnection(HTTPAdapter):
         return super().get_connection_with_tls_context(*args, **how)
 
 
+class OddManager(HTTPAdapter):
+    def init_poolmanager(self, *args, **how):
+        super().init_poolmanager(*args, **how)
+        self.poolmanager = Odd(self.poolmanager)
+
+
+class Odd:
+    """Can be neither hashed nor referred to weakly."""
+
+    __slots__ = ("of",)
+    __hash__ = None
+
+    def __init__(self, of):
+        self.of = of
+
+    def __getattr__(self, name):
+        return getattr(self.of, name)
+
+
 class OtherManager(HTTPAdapter):
     def init_poolmanager(self, *args, **how):
         super().init_poolmanager(*args, **how)
@@ -229,10 +259,11 @@ class OtherManager(HTTPAdapter):
     [
         OtherConnection,
         OtherManager,
+        OddManager,
         lambda: pooled(ssl_context=ssl.create_default_context()),
         lambda: pooled(blocksize=1, key_password="x", assert_hostname="a"),
     ],
-    ids=["connection", "manager", "context", "name"],
+    ids=["connection", "manager", "odd manager", "context", "name"],
 )
 def test_what_hpool_cannot_honour_goes_on_as_before(url, make):
     with patch():

@@ -1,13 +1,22 @@
 """max_retries: urllib3's Retry obeyed as requests' own adapter obeys it."""
 
 import io
+import threading
 
 import pytest
 from requests import exceptions
 from urllib3.util import Retry
 
 import hpool
-from tests.server.scripted import close, expect, refused_port, respond, send, serve
+from tests.server.scripted import (
+    close,
+    expect,
+    refused_port,
+    respond,
+    send,
+    serve,
+    until_closed,
+)
 
 
 class Slept(Retry):
@@ -30,7 +39,7 @@ def answers(*statuses, headers=()):
     """A script that answers with these, one after the other."""
     left = list(statuses)
     return serve(
-        lambda r: respond(r.body or b"-", left.pop(0), headers if left else ())
+        lambda r: respond(r.body or b"-", left.pop(0), headers)
     )
 
 
@@ -92,6 +101,11 @@ def test_retry_after(new_session, server, slept):
     assert slept == [7, 7]
 
 
+def test_an_empty_retry_after(new_session, server):
+    srv = server(answers(503, headers={"Retry-After": ""}))
+    assert new_session(max_retries=Retry(3)).get(srv.url).status_code == 503
+
+
 def test_retry_after_may_be_ignored(new_session, server):
     retry = Retry(3, respect_retry_after_header=False)
     srv = server(answers(429, headers={"Retry-After": "7"}))
@@ -139,6 +153,16 @@ def test_lost_answers_are_not_tried_again(new_session, server, retry):
     assert len(srv.connections) == 1
 
 
+def test_silence_each_time(new_session, server):
+    """When the retries run out, it is no ReadTimeout any more."""
+    srv = server([expect(), until_closed()])
+    session = new_session(max_retries=Retry(1))
+    with pytest.raises(exceptions.ConnectionError) as caught:
+        session.get(srv.url, timeout=0.05)
+    assert type(caught.value) is exceptions.ConnectionError
+    assert len(srv.connections) == 2
+
+
 def test_a_connection_that_was_kept_is_another_matter(new_session, server):
     """hpool replaces it below, and counts no retry."""
     once = [expect(), send(respond(b"1")), close()]
@@ -182,15 +206,37 @@ def test_a_long_answer_is_not_read_for_a_retry(hpool_session, server):
     srv.connections[0].wait_closed()
 
 
-def test_the_total_is_that_of_all_attempts(hpool_session, server, slept):
-    srv = server(serve(respond(b"", 503)))
+def test_the_total_is_that_of_all_attempts(hpool_session, server):
+    def answer(request):
+        never.wait(0.15)
+        return respond(b"", 503)
+
+    never = threading.Event()
+    srv = server(serve(answer))
     session = hpool_session(
-        max_retries=Slept(10**6, status_forcelist=[503]),
-        timeout=hpool.Timeout(None, total=0.1),
+        max_retries=Retry(1, status_forcelist=[503]),
+        timeout=hpool.Timeout(None, total=0.25),
     )
     with pytest.raises(exceptions.Timeout):
         session.get(srv.url)
-    assert len(srv.requests) > 1
+
+
+def test_a_short_answer_that_comes_late_is_read_for_a_retry(hpool_session, server):
+    def late(connection):
+        connection.expect()
+        connection.send(respond(b"late", 503)[:-4])
+        never.wait(0.05)
+        connection.send(b"late")
+        connection.serve(respond(b"hello"))
+
+    never = threading.Event()
+    srv = server(late)
+    session = hpool_session(
+        max_retries=Retry(1, status_forcelist=[503]),
+        limits=hpool.Limits(drain_timeout=10),
+    )
+    assert session.get(srv.url).content == b"hello"
+    assert len(srv.connections) == 1
 
 
 def test_responses_of_retries_leave_nothing_behind(hpool_session, server, client_of):
