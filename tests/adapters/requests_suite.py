@@ -104,8 +104,9 @@ def run(modes, folder, arguments):
     running = [(mode, start(mode, folder, arguments)) for mode in modes]
     try:
         for mode, process in running:
-            if process.wait(LIMIT) > 1:  # 1: some tests have failed
-                raise SystemExit(f"pytest itself failed: see {WORK}/{mode}.log")
+            code = process.wait(LIMIT)
+            if code not in (0, 1):  # 1: some tests have failed
+                raise SystemExit(f"pytest ended with {code}: see {WORK}/{mode}.log")
     finally:
         for _, process in running:
             if process.poll() is None:
