@@ -185,9 +185,7 @@ def test_a_stale_connection_is_httpx_s_worry_no_more(server, hpools):
 
 
 def test_threads(server, hpools):
-    s = server(
-        *[[serve(lambda request: respond(request.target.encode()))]] * 8,
-    )
+    s = server([serve(lambda request: respond(request.target.encode()))])
 
     def work(n):
         for i in range(20):

@@ -219,7 +219,7 @@ def test_pool_by_itself(server):
 
 def test_threads(server):
     hpools = managed("hpool", maxsize=4, block=True)
-    s = server(*[[serve(lambda request: respond(request.target.encode()))]] * 4)
+    s = server([serve(lambda request: respond(request.target.encode()))])
 
     def work(n):
         for i in range(20):

@@ -263,7 +263,7 @@ def test_a_file_that_is_not_there(run, tmp_path):
 
 
 def test_bench(run, server):
-    s = server(*[[serve(OK)]] * 4)
+    s = server([serve(OK)])
     status, out, err = run("bench", "-n", "200", "-c", "4", s.url)
     assert (status, err) == (0, "")
     text = out.decode()
