@@ -16,7 +16,7 @@ from urllib.parse import quote, urljoin, urlsplit
 
 from .. import _core
 from .._prepare import idna_url
-from ..errors import InvalidSchema, InvalidURL, MissingSchema
+from ..errors import InvalidSchema, InvalidURL
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -102,7 +102,8 @@ def resolve(url: str, location: str) -> str:
 
     `location` is as it came, in Latin-1: bytes beyond ASCII count as UTF-8
     where they are. What the URL has after # holds on unless the Location has
-    its own; credentials in a Location are a server's, and left out. InvalidURL, MissingSchema, InvalidSchema.
+    its own; credentials in a Location are a server's, and left out.
+    InvalidURL, InvalidSchema.
     """
     try:
         location = location.encode("latin-1").decode("utf-8")
@@ -113,17 +114,17 @@ def resolve(url: str, location: str) -> str:
     try:
         given, parts = urlsplit(location), urlsplit(urljoin(url, location))
         parts.port  # it may be no number
-        if given.netloc:
-            parts = _without_userinfo(parts)
-        elif given.scheme in ("http", "https"):
-            raise InvalidURL("the Location of a redirect has no host")
     except ValueError as exc:
         raise InvalidURL(f"the Location of a redirect is no URL: {exc}")
+    if given.netloc:
+        parts = _without_userinfo(parts)
+    elif given.scheme in ("http", "https"):
+        raise InvalidURL("the Location of a redirect has no host")
     fragment = parts.fragment or urlsplit(url).fragment
     target = ascii_url(_encoded(parts._replace(fragment=fragment)).geturl())
     try:
         _core._origin(target)
-    except (InvalidURL, MissingSchema, InvalidSchema) as exc:
+    except (InvalidURL, InvalidSchema) as exc:
         raise type(exc)(f"the Location of a redirect: {exc}") from None
     return target
 

@@ -176,6 +176,16 @@ def test_ten_thousand_cookies():
     assert "k9999" in jar and "k0" not in jar
 
 
+def test_one_cookie_at_a_time():
+    """The oldest of a host make room for the newest; those of others stay."""
+    jar = taken("http://b.test/", "other=1")
+    for n in range(300):
+        headers = {"Set-Cookie": f"k{n}=v"}
+        jar.extract(hpool.Response(200, headers=headers, url="http://a.test/"))
+    assert len(jar) == 181 and "other" in jar
+    assert "k119" not in jar and "k120" in jar and "k299" in jar
+
+
 def test_what_is_sent_has_a_limit(site, new_client):
     s, settings = site({})
     jar = {f"k{i}": "v" * 200 for i in range(200)}
@@ -342,6 +352,28 @@ def test_a_cookie_header_of_ones_own(site, new_client):
         "own=mine; two=2; jar=1",
         "two=2; jar=1; own=server",
     ]
+
+
+def test_a_cookie_header_does_not_follow_to_strangers(site, new_client):
+    """Not where a jar has cookies of its own for them, either."""
+
+    def go(request):
+        return setting(status=302, Location=f"http://evil.test:{s.port}/2")
+
+    s, settings = site({"a.test/1": go, "evil.test/set": setting("evil=1")})
+    client = new_client(**settings)
+    client.get(f"http://evil.test:{s.port}/set")
+    client.get(f"http://a.test:{s.port}/1", headers={"Cookie": "own=1"})
+    assert [r.get("Cookie") for r in s.requests] == [None, "own=1", "evil=1"]
+
+
+@pytest.mark.parametrize("who", ["client", "module"])
+def test_a_server_has_the_last_word_on_cookies_of_a_call(site, new_client, who):
+    s, _ = site({"/x/1": setting("k=server", status=302, Location="/x/2")})
+    get = new_client().get if who == "client" else hpool.get
+    get(f"{s.url}/x/1", cookies={"k": "call", "l": "call"})
+    sent = [sorted(r.get("Cookie").split("; ")) for r in s.requests]
+    assert sent == [["k=call", "l=call"], ["k=server", "l=call"]]
 
 
 # ---- the mapping -------------------------------------------------------------

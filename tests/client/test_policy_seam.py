@@ -130,3 +130,15 @@ def test_a_set_cookie_costs_only_itself(server, new_client):
 
     assert "hpool.policy.flow.keep_cookies" in python_run(first)
     assert ran == [b"ok"] * 2 and client.cookies["a"] == "b"
+
+
+def test_trust_is_worked_out_once(server, new_client, ca):
+    """Other changes of a client keep the TLS setting that was made."""
+    s = server([serve(OK)], tls=ca.server_context())
+    client = new_client(verify=ca.pem)
+
+    def change_and_get():
+        client.timeout = 5
+        client.get(s.url).read()
+
+    assert "hpool._tls.resolve" not in python_run(change_and_get)

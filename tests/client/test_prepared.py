@@ -100,10 +100,11 @@ def test_sent_again(s, new_client):
         client.send(request).read()
     assert [r.body for r in s.requests] == [b"body"] * 4
     assert "Authorization" not in request.headers  # a copy had it
-    with pytest.raises(hpool.UnrewindableBodyError):
+    with pytest.raises(hpool.UnrewindableBodyError) as caught:
         request = client.build_request("PUT", s.url, data=iter([b"once"]))
         client.send(request).read()
         client.send(request)
+    assert caught.value.request is request
 
 
 def test_timeouts_of_build_and_send(s, new_client):
@@ -178,6 +179,36 @@ def test_credentials_in_the_url(s, new_client):
     client = new_client()
     client.send(client.build_request("GET", url)).read()
     assert last(s).get("Authorization") == "Basic dTpw"
+
+
+def test_auth_goes_with_a_copy(s, new_client):
+    client = new_client()
+    request = client.build_request("GET", s.url, auth=hpool.auth.DigestAuth("u", "p"))
+    assert request.copy()._auth is request._auth is not None
+    client.send(client.build_request("GET", s.url, auth=("u", "p")).copy()).read()
+    assert last(s).get("Authorization") == "Basic dTpw"
+
+
+# ---- what the client adds, and what not --------------------------------------
+
+
+def test_a_client_s_hooks_are_called_once(s, new_client):
+    """build_request and prepare_request put them in, send adds none."""
+    told = []
+    client = new_client(hooks={"response": lambda r, **how: told.append(r.url)})
+    client.send(client.build_request("GET", s.url)).read()
+    assert len(told) == 1
+    client.send(client.prepare_request(hpool.Request("GET", s.url))).read()
+    assert len(told) == 2
+    client.send(hpool.Request("GET", s.url).prepare()).read()
+    assert len(told) == 2  # as in requests: it never saw the client
+
+
+def test_no_cookies_are_added_to_what_was_made_without(s, new_client):
+    """As in requests; the redirects of it get the client's."""
+    client = new_client(cookies={"k": "v"})
+    client.send(hpool.Request("GET", f"{s.url}/1").prepare()).read()
+    assert [r.get("Cookie") for r in s.requests] == [None, "k=v"]
 
 
 # ---- Request and PreparedRequest ---------------------------------------------

@@ -294,3 +294,38 @@ def test_beside_others(chain, name, method, statuses):
         return seen, history, (r.status_code, str(r.url), r.content)
 
     assert walk(hpool.Session(), body) == walk(other, theirs)
+
+
+@pytest.mark.parametrize(
+    ("first", "then"),
+    [
+        ("http://a.test:81/", "http://a.test:82/"),
+        ("http://a.test:443/", "https://a.test/"),
+        ("https://a.test:80/", "http://a.test/"),
+        ("http://a.test/", "https://a.test/"),
+        ("http://a.test/", "http://a.test:8080/"),
+    ],
+)
+@pytest.mark.parametrize("auth", [None, ("u", "p")])
+def test_another_port_or_scheme_is_another_origin(first, then, auth, world, ca):
+    """Decided so: same scheme, host and port; an upgrade to https is no exception."""
+    w = world(lambda url, request: OK if len(w.visits) > 1 else moved(then), "a.test")
+
+    def dial(host, port, timeout):
+        is_tls = (then if w.visits else first).startswith("https")
+        w.tls_ports = {port} if is_tls else set()
+        return w.dial(host, port, timeout)
+
+    headers = {"Cookie": "k=v"}
+    if auth is None:
+        headers["Authorization"] = "x"
+    with hpool.Client(dial=dial, verify=ca.pem, timeout=10) as client:
+        client.get(first, headers=headers, auth=auth).read()
+    assert w.headers("Authorization")[1] is None and w.headers("Cookie")[1] is None
+    assert w.headers("Authorization")[0] is not None
+
+
+def test_no_referer_has_a_password():
+    """Not that of a URL which no request took it out of, either."""
+    response = hpool.Response(302, {"Location": "/b"}, url="http://u:p@a.test/x#y")
+    assert response.next_request.headers["Referer"] == "http://a.test/x"

@@ -3,12 +3,12 @@ whole, its time, its methods, its headers."""
 
 import gzip
 import io
-import itertools
 
 import pytest
 
 import hpool
 from tests.server.scripted import (
+    close,
     expect,
     respond,
     respond_chunked,
@@ -455,6 +455,22 @@ def test_s120_a_body_that_stalls_is_not_waited_for(server, new_client):
     s.connections[0].wait_closed()
 
 
+def test_s120_a_body_known_to_be_big_is_not_begun(server, new_client):
+    big = moved("/2", 302, b"", [("Content-Length", "65537")])
+    s = server([expect(), send(big), until_closed()], [serve(OK)])
+    client = new_client(timeout=60, limits=hpool.Limits(drain_timeout=30))
+    assert Call(client.get, f"{s.url}/1").result(5).read() == b"ok"
+
+
+def test_s120_a_body_that_is_cut_is_none(server, new_client):
+    cut = moved("/2", 302, b"short", [("Content-Length", "10")])
+    s = server([expect(), send(cut), close()], [serve(OK)])
+    r = new_client().get(f"{s.url}/1")
+    assert r.read() == b"ok"
+    with pytest.raises(hpool.ClosedError):
+        r.history[0].content
+
+
 def test_s120_no_budget_no_drain(server, new_client):
     slow = moved("/2", 302, b"", [("Content-Length", "5")])
     s = server([expect(), send(slow), until_closed()], [serve(OK)])
@@ -467,13 +483,22 @@ def test_s120_no_budget_no_drain(server, new_client):
 def test_s120_an_upload_that_goes_on_is_not_waited_for(server, new_client):
     """The redirect comes in the middle of an upload that has no end."""
     head = expect(body=False)
-    s = server(
-        [head, send(moved("/2", 303, b"moved")), until_closed()], [serve(OK)]
-    )
-    endless = itertools.repeat(b"x" * 1024)
-    r = new_client().post(f"{s.url}/1", data=endless)
-    assert r.read() == b"ok"
-    assert s.connections[0].wait_closed() is None
+    half = moved("/2", 303, b"mo", [("Content-Length", "5")])
+    s = server([head, send(half), until_closed()], [serve(OK)])
+    moved_on = []
+
+    def endless():
+        while not moved_on:
+            yield b"x" * 1024
+        moved_on.append("asked for more")
+
+    def check(request, history):
+        moved_on.append("moved on")
+
+    client = new_client(check_redirect=check)
+    assert client.post(f"{s.url}/1", data=endless()).read() == b"ok"
+    assert moved_on == ["moved on"]
+    s.connections[0].wait_closed()
 
 
 # ---- headers -----------------------------------------------------------------
