@@ -356,7 +356,7 @@ class InvalidJSONError(RequestException, ValueError):
     """`json=` cannot be encoded, e.g. because of a NaN in it."""
 
 
-class StreamConsumedError(RequestException, TypeError):
+class StreamConsumedError(RequestException, TypeError, RuntimeError):
     """The body has been read already and was not kept."""
 
 

@@ -10,7 +10,7 @@
 typedef struct hpy_signature {
     const char *name; /* for error texts */
     unsigned n_required, n_positional;
-    hpy_arg positional[3];
+    hpy_arg positional[16];
     uint64_t accepted; /* by name; the positional ones included */
 } hpy_signature;
 

@@ -72,9 +72,17 @@ static const char hpy_patch_doc[] =
     "patch($self, /, url, data=None, *, params=None, json=None, " //
     HPY_CALL_KEYWORDS ")\n--\n\n"
     "Send a PATCH request; returns the Response. Keywords as for get().";
+/* In the order of requests. */
+#define HPY_REQUEST_ARGUMENTS                                                  \
+    "method, url, params=None, data=None, headers=None, cookies=None, "        \
+    "files=None, auth=None, timeout=..., allow_redirects=None, "               \
+    "proxies=None, hooks=None, stream=None, verify=None, cert=None, "          \
+    "json=None, *, content=None, tls=None, proxy=None, cancel=None, "          \
+    "idempotent=None, retries=None, decompress=None, trace=None, "             \
+    "event_hooks=None, extensions=None, follow_redirects=None, "               \
+    "max_redirects=None, check_redirect=None"
 static const char hpy_request_doc[] =
-    "request($self, /, method, url, *, params=None, data=None, json=None, " //
-    HPY_CALL_KEYWORDS ")\n--\n\n"
+    "request($self, /, " HPY_REQUEST_ARGUMENTS ")\n--\n\n"
     "Send a request with any method; returns the Response. Keywords as for\n"
     "get().";
 static const char hpy_build_request_doc[] =

@@ -35,8 +35,17 @@ static const hpy_signature signatures[HPY_VERB_COUNT] = {
     [HPY_VERB_PUT] = {"put", URL_DATA},
     [HPY_VERB_PATCH] = {"patch", URL_DATA},
     [HPY_VERB_DELETE] = {"delete", URL_PARAMS},
+    /* in the order that requests has them */
     [HPY_VERB_REQUEST] = {"request",
-                          METHOD_URL(CALL_KEYWORDS | HPY_BIT(METHOD))},
+                          2,
+                          16,
+                          {HPY_ARG_METHOD, HPY_ARG_URL, HPY_ARG_PARAMS,
+                           HPY_ARG_DATA, HPY_ARG_HEADERS, HPY_ARG_COOKIES,
+                           HPY_ARG_FILES, HPY_ARG_AUTH, HPY_ARG_TIMEOUT,
+                           HPY_ARG_ALLOW_REDIRECTS, HPY_ARG_PROXIES,
+                           HPY_ARG_HOOKS, HPY_ARG_STREAM, HPY_ARG_VERIFY,
+                           HPY_ARG_CERT, HPY_ARG_JSON},
+                          CALL_KEYWORDS | HPY_BIT(METHOD)},
     [HPY_VERB_STREAM] = {"stream",
                          METHOD_URL((CALL_KEYWORDS & ~HPY_BIT(STREAM)) |
                                     HPY_BIT(METHOD))},
@@ -596,7 +605,7 @@ hpy_client_verb(hpy_client *c, hpy_verb verb, PyObject *const *args,
                 Py_ssize_t nargs, PyObject *kwnames)
 {
     PyObject *a[HPY_ARG_COUNT] = {NULL};
-    bool named = kwnames != NULL;
+    bool named = kwnames != NULL || nargs > 3; /* or may be */
     if (hpy_client_check(c) < 0 ||
         hpy_args_parse(c->st, &signatures[verb], args, nargs, kwnames, a) < 0)
         return NULL;

@@ -364,9 +364,7 @@ static PyMethodDef module_methods[] = {
     {"delete", FAST(module_delete),
      SHARED_DOC("delete(" NO_BODY, "Send a DELETE")},
     {"request", FAST(module_request),
-     SHARED_DOC("request(method, url, *, params=None, data=None, " //
-                "json=None, " HPY_CALL_KEYWORDS,
-                "Send any")},
+     SHARED_DOC("request(" HPY_REQUEST_ARGUMENTS, "Send any")},
     {"configure", (PyCFunction)(void (*)(void))module_configure,
      METH_VARARGS | METH_KEYWORDS,
      PyDoc_STR("configure(**settings)\n--\n\n"

