@@ -29,12 +29,13 @@ answer_is_near(const hp_exchange *ex)
            !ex->send.failed && ex->trace == NULL;
 }
 
-/* Nothing after all that time: a slice has passed, or a signal came. */
 static hp_go
 be_patient(hp_visit *v)
 {
-    hp_go go = hp_ex_read_head_patiently(v->ex, &v->wait);
-    if (go == HP_GO_ON && v->driver->slices)
+    hp_exchange *ex = v->ex;
+    hp_go go = hp_ex_read_head_patiently(ex, &v->wait);
+    /* Nothing after all that time: a slice has passed, or a signal came. */
+    if (go == HP_GO_ON && ex->state == HP_EX_HEAD && v->driver->slices)
         go = hp_visit_woken(v, hp_drive_ask(v->driver));
     return go;
 }

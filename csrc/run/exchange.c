@@ -183,8 +183,9 @@ hp_exchange_free(hp_exchange *ex)
 {
     if (ex == NULL)
         return;
-    hp_exchange_close(ex);
-    if (ex->upgraded) /* the child of a fork does not close */
+    if (ex->state != HP_EX_DONE && ex->state != HP_EX_FAILED)
+        hp_exchange_close(ex);
+    if (ex->upgraded) /* not closed, for one in the child of a fork */
         hp_ex_drop_upgraded(ex->upgraded, ex->generation);
     hp_cancel_detach(ex);
     if (ex->trace)
