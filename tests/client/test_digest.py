@@ -104,9 +104,12 @@ def test_rfc_7616_3_9_1_picks_the_stronger():
 
 
 @pytest.mark.skipif(not has_sha512_256(), reason="this OpenSSL has none")
-def test_rfc_7616_3_9_2():
-    """The user's hash is of the RFC's example as erratum 4897 corrects it; the
-    example's own is of another function."""
+def test_rfc_7616_3_9_2(monkeypatch):
+    """With the username and the response of erratum 4897. Those in the RFC are
+    of SHA-512 cut off after 256 bits; SHA-512/256 has an initial value of its
+    own (FIPS 180-4, 5.3.6.2)."""
+    cnonce = "NTg6RKcb9boFIAS3KrFK9BGeh+iDa/sm6jUMp2wds69v"
+    monkeypatch.setattr(implementation, "_new_cnonce", lambda: cnonce)
     request = PreparedRequest("GET", "http://api.example.org/doe.json")
     challenge = (
         'Digest realm="api@example.org", qop="auth", algorithm=SHA-512-256, '
@@ -116,10 +119,23 @@ def test_rfc_7616_3_9_2():
     )
     flow = auth.DigestAuth("Jäsøn Doe", "Secret, or not?").flow(request)
     fields = authorization(flow, challenge)
-    assert fields["username"] == (
-        "793263caabb707a56211940d90411ea4a575adeccb7e360aeb624ed06ece9b0b"
-    )
-    assert fields["userhash"] == "true"
+    assert fields == {
+        "username": (
+            "793263caabb707a56211940d90411ea4a575adeccb7e360aeb624ed06ece9b0b"
+        ),
+        "realm": "api@example.org",
+        "uri": "/doe.json",
+        "algorithm": "SHA-512-256",
+        "nonce": "5TsQWLVdgBdmrQ0XsxbDODV+57QdFR34I9HAbC/RVvkK",
+        "nc": "00000001",
+        "cnonce": cnonce,
+        "qop": "auth",
+        "response": (
+            "3798d4131c277846293534c3edc11bd8a5e4cdcbff78b05db9d95eeb1cec68a5"
+        ),
+        "opaque": "HRPCssKJSGjCrkzDg8OhwpzCiGPChXYjwrI2QmXDnsOS",
+        "userhash": "true",
+    }
 
 
 # ---- a strict server ---------------------------------------------------------
