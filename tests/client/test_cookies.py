@@ -159,6 +159,9 @@ def test_public_suffixes(monkeypatch, with_list):
     for name in ("a.com", "example.co.uk", "bbc.uk", "a.b.test"):
         assert not cookie_rules.is_public_suffix(name), name
     assert cookie_rules.is_public_suffix("github.io") is with_list
+    assert cookie_rules.is_public_suffix("xn--55qx5d.cn") is with_list
+    jar = taken("http://me.github.io/", "k=v; Domain=github.io")
+    assert ("k" in jar) is not with_list
 
 
 def test_longest_path_first():
