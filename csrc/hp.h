@@ -340,6 +340,11 @@ int hp_exchange_listen(hp_exchange *ex, hp_span url, hp_err *err);
  * there may be some. Any thread; never blocks. */
 hp_event *hp_exchange_take_events(hp_exchange *ex, uint64_t *dropped);
 
+/* What its events call it, and the connection of its last attempt: 0 for one
+ * that is not traced, or has had none. */
+void hp_exchange_traced_as(const hp_exchange *ex, uint64_t *request,
+                           uint64_t *conn);
+
 /* ---- the answer -------------------------------------------------------- */
 
 /* Valid after HP_DRIVE_DONE of hp_drive_head, until the exchange is freed. */

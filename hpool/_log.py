@@ -79,6 +79,8 @@ class Log:
 
     def _call(self, info: Info) -> str:
         number = info["request"]
+        if "url" in info:
+            return f"{info['method']} {info['url']}"
         return self._calls.get(number) or f"request {number}"
 
     # -- connections

@@ -250,11 +250,12 @@ class _Chart:
             request.held.name = f"{request.label} {info['status']}"
 
     def retry(self, info: Info) -> None:
-        request = self._request(info)
         note = (info["time"], f"retry: {info['reason']}", self._about(info))
         row = self.rows.get(int(info["conn"]))
         (self.notes if row is None else row.instants).append(note)
-        self._end(request, info["time"])
+        request = self.requests.get(int(info["request"]))
+        if request is not None:  # else retries= makes it again
+            self._end(request, info["time"])
 
     def request_done(self, info: Info) -> None:
         request = self._request(info)

@@ -64,6 +64,7 @@ class RequestException(OSError):
     attempts: int
     host: str | None
     reason: str | None
+    _traced = (0, 0)  # request and connection, as its trace events call them
 
     def __init__(
         self,

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "response.h"
+#include "trace.h"
 
 /* NULL: not raised through a class of hpool.errors. */
 static const char *const class_names[] = {
@@ -152,6 +153,16 @@ set_errno(PyObject *exc, int sys_errno)
     Py_XDECREF(n);
 }
 
+/* For what is told of it later. */
+static void
+set_traced(PyObject *exc, const hpy_response *r)
+{
+    PyObject *numbers = hpy_trace_numbers(r);
+    if (numbers == NULL || PyObject_SetAttrString(exc, "_traced", numbers) < 0)
+        PyErr_Clear();
+    Py_XDECREF(numbers);
+}
+
 static void
 raise_class(PyObject *cls, const hp_err *err, hpy_response *r)
 {
@@ -165,6 +176,8 @@ raise_class(PyObject *cls, const hp_err *err, hpy_response *r)
     if (exc != NULL) {
         if (err->sys_errno != 0)
             set_errno(exc, err->sys_errno);
+        if (r != NULL && r->listeners != NULL)
+            set_traced(exc, r);
         PyErr_SetObject((PyObject *)Py_TYPE(exc), exc);
     }
     Py_XDECREF(words);

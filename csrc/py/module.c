@@ -423,6 +423,13 @@ static PyMethodDef module_methods[] = {
     {"_finish", hpy_finish, METH_O,
      PyDoc_STR("_finish(response, /)\n--\n\n"
                "Read all of the body and give the connection back.")},
+    {"_traced_as", hpy_traced_as, METH_O,
+     PyDoc_STR("_traced_as(response, /)\n--\n\n"
+               "(request, conn) of its trace events, 0 for none.")},
+    {"_tell", hpy_tell, METH_VARARGS,
+     PyDoc_STR("_tell(client, trace, info, /)\n--\n\n"
+               "Tell one more event to the handler of a call and to those of "
+               "the client.")},
     {"_origin", hpy_origin, METH_O,
      PyDoc_STR("_origin(url, /)\n--\n\n"
                "(scheme, host, port) of whom a request for this URL goes to.\n"

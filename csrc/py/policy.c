@@ -1,6 +1,7 @@
 #include "policy.h"
 
 #include "errors.h"
+#include "trace.h"
 
 /* ---- what a call asks for ---- */
 
@@ -416,6 +417,28 @@ hpy_finish(PyObject *module, PyObject *response)
 {
     hpy_response *r = response_argument(PyModule_GetState(module), response);
     if (r == NULL || (r->ex != NULL && hpy_client_read_body(r) < 0))
+        return NULL;
+    Py_RETURN_NONE;
+}
+
+/* ---- the trace ---- */
+
+PyObject *
+hpy_traced_as(PyObject *module, PyObject *response)
+{
+    hpy_response *r = response_argument(PyModule_GetState(module), response);
+    return r == NULL ? NULL : hpy_trace_numbers(r);
+}
+
+PyObject *
+hpy_tell(PyObject *module, PyObject *args)
+{
+    PyObject *client, *trace, *info;
+    if (!PyArg_ParseTuple(args, "OOO!:_tell", &client, &trace, &PyDict_Type,
+                          &info))
+        return NULL;
+    hpy_client *c = client_argument(PyModule_GetState(module), client);
+    if (c == NULL || hpy_trace_tell(c, trace, info) < 0)
         return NULL;
     Py_RETURN_NONE;
 }

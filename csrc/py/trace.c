@@ -34,20 +34,24 @@ hpy_trace_telling(void)
     return telling > 0;
 }
 
+/* The call's own first; new reference, NULL without an exception for none. */
+static PyObject *
+all_listeners(hpy_state *st, PyObject *given, const hpy_defaults *d)
+{
+    PyObject *others = telling > 0 ? NULL : d->listeners;
+    PyObject *own = hpy_trace_listeners(st, given);
+    PyObject *all =
+        own == NULL && PyErr_Occurred() ? NULL : hpy_trace_join(own, others);
+    Py_XDECREF(own);
+    return all;
+}
+
 int
 hpy_trace_begin(hpy_response *r, PyObject *given, hp_request_trace *out)
 {
-    PyObject *others = telling > 0 ? NULL : r->defaults->listeners;
-    PyObject *own = hpy_trace_listeners(r->st, given);
-    if (own == NULL && PyErr_Occurred())
-        return -1;
-    *out = HP_TRACE_SILENT;
-    if (own == NULL && others == NULL)
-        return 0;
-    *out = HP_TRACE_EVENTS;
-    r->listeners = hpy_trace_join(own, others);
-    Py_XDECREF(own);
-    return r->listeners == NULL ? -1 : 0;
+    r->listeners = all_listeners(r->st, given, r->defaults);
+    *out = r->listeners == NULL ? HP_TRACE_SILENT : HP_TRACE_EVENTS;
+    return PyErr_Occurred() ? -1 : 0;
 }
 
 /* ---- records ---- */
@@ -139,14 +143,21 @@ tell_one(PyObject *listener, PyObject *info)
 }
 
 static int
+tell_each(PyObject *listeners, PyObject *info)
+{
+    int rc = 0;
+    for (Py_ssize_t i = 0; rc == 0 && i < PyTuple_GET_SIZE(listeners); i++)
+        rc = tell_one(PyTuple_GET_ITEM(listeners, i), info);
+    return rc;
+}
+
+static int
 tell(hpy_state *st, PyObject *listeners, PyObject *taken)
 {
     if (taken == NULL)
         return -1;
     PyObject *info = hpy_helper_call(st, HPY_HELPER_INFO, 1, taken);
-    int rc = info == NULL ? -1 : 0;
-    for (Py_ssize_t i = 0; rc == 0 && i < PyTuple_GET_SIZE(listeners); i++)
-        rc = tell_one(PyTuple_GET_ITEM(listeners, i), info);
+    int rc = info == NULL ? -1 : tell_each(listeners, info);
     Py_XDECREF(info);
     Py_DECREF(taken);
     return rc;
@@ -192,6 +203,30 @@ hpy_trace_exchange(hpy_response *r)
     uint64_t dropped;
     hp_event *first = hp_exchange_take_events(r->ex, &dropped);
     return deliver(r->st, r->listeners, first, dropped);
+}
+
+PyObject *
+hpy_trace_numbers(const hpy_response *r)
+{
+    uint64_t request = 0, conn = 0;
+    if (r->ex != NULL)
+        hp_exchange_traced_as(r->ex, &request, &conn);
+    return Py_BuildValue("KK", (ull)request, (ull)conn);
+}
+
+int
+hpy_trace_tell(hpy_client *c, PyObject *trace, PyObject *info)
+{
+    hpy_defaults *d = hpy_client_defaults(c);
+    PyObject *listeners = all_listeners(c->st, trace, d);
+    int rc = PyErr_Occurred() ? -1 : 0;
+    hpy_defaults_unref(d);
+    telling++;
+    if (listeners != NULL)
+        rc = tell_each(listeners, info);
+    telling--;
+    Py_XDECREF(listeners);
+    return rc;
 }
 
 int

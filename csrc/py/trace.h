@@ -32,6 +32,14 @@ int hpy_trace_begin(hpy_response *r, PyObject *given, hp_request_trace *out);
  * stays; else RAISES what a listener raised that is no Exception. */
 int hpy_trace_exchange(hpy_response *r);
 
+/* What its events call it and its connection: (request, conn), new reference;
+ * NULL with an exception. */
+PyObject *hpy_trace_numbers(const hpy_response *r);
+
+/* One event of Python's own to whom the call's trace= and the client name, as
+ * above. RAISES TypeError, and as hpy_trace_exchange. */
+int hpy_trace_tell(hpy_client *c, PyObject *trace, PyObject *info);
+
 /* The same for what happened to connections of the client that no request of
  * his had, unless somebody is at it already. */
 int hpy_trace_client(hpy_client *c);

@@ -86,6 +86,13 @@ hp_exchange_take_events(hp_exchange *ex, uint64_t *dropped)
     return hp_events_take(&ex->trace->events, dropped);
 }
 
+void
+hp_exchange_traced_as(const hp_exchange *ex, uint64_t *request, uint64_t *conn)
+{
+    *request = ex->trace ? ex->trace->to.request : 0;
+    *conn = ex->trace ? ex->trace->conn : 0;
+}
+
 /* ---- a connection ---- */
 
 /* A dead one that is put away and the next one asked for are one attempt. */

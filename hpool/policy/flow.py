@@ -267,7 +267,8 @@ class Flow:
                 raise error
             if response is not None:
                 drain(self.client, response)
-            self._tell_retry(request, retries)
+            ended = error if response is None else response
+            self._tell_retry(request, retries, ended)
             self._pause(request, wait)
             request._rewind()
 
@@ -284,12 +285,15 @@ class Flow:
             return None, error
         return response, None
 
-    def _tell_retry(self, request: PreparedRequest, retries: Attempts) -> None:
-        for handler in (self._sent.get("trace"), self.client.trace):
-            if handler is not None:
-                from .._trace import listener
-
-                listener(handler)("retry", retries.event(request))
+    def _tell_retry(
+        self, request: PreparedRequest, retries: Attempts, ended: Any
+    ) -> None:
+        if isinstance(ended, _core.Response):
+            numbers = _core._traced_as(ended)
+        else:
+            numbers = getattr(ended, "_traced", (0, 0))
+        info = retries.event(request, *numbers)
+        _core._tell(self.client, self._sent.get("trace"), info)
 
     def _pause(self, request: PreparedRequest, seconds: float) -> None:
         if seconds <= 0:

@@ -9,6 +9,7 @@ from collections import deque
 
 from .. import _core
 from .._records import Attempt
+from .._redact import url_for_text
 from .._retries import Retries
 from ..errors import (
     ConnectError,
@@ -107,15 +108,21 @@ class Attempts:
             self._give_up(kind, why_not, response, error)
         return wait
 
-    def event(self, request: PreparedRequest) -> dict[str, Any]:
-        """What a trace handler is told of the next attempt."""
+    def event(
+        self, request: PreparedRequest, number: int, conn: int
+    ) -> dict[str, Any]:
+        """What a trace handler is told before the next attempt; the numbers
+        are those of the one that has ended."""
         _, host, port = origin(request.url)
+        host = f"[{host}]" if ":" in host else host
         return {
             "event": "retry",
             "time": _core._clock() / 1e9,
-            "request": 0,
-            "conn": 0,
+            "request": number,
+            "conn": conn,
             "host": f"{host}:{port}",
+            "method": request.method,
+            "url": url_for_text(request.url).partition("?")[0],
             "reason": self._reason,
             "attempt": len(self.made) + 1,
             "wait": self.made[-1].wait,

@@ -495,15 +495,62 @@ def test_each_retry_is_told(busy, new_client, waits):
         retries=exact(2, **LISTED), trace=lambda event, info: own.append(info)
     )
     s = busy(2)
-    client.get(s.url, trace=lambda event, info: of_call.append(info))
+    client.get(f"{s.url}/x?q", trace=lambda event, info: of_call.append(info))
     for told in (own, of_call):
         retries = [info for info in told if info["event"] == "retry"]
         assert [(i["reason"], i["attempt"], i["wait"]) for i in retries] == [
             ("status", 2, 0.0), ("status", 3, 0.2),
         ]  # fmt: skip
         assert retries[0]["host"] == s.url[7:]
+        assert retries[0]["url"] == f"{s.url}/x" and retries[0]["method"] == "GET"
         times = [info["time"] for info in told]
         assert times == sorted(times)
+        ended = [info for info in told if info["event"] == "request_done"]
+        assert [i["request"] for i in retries] == [i["request"] for i in ended[:2]]
+        assert all(i["conn"] == ended[0]["conn"] > 0 for i in retries)
+        again = told.index(retries[0])
+        assert told[again - 1] is ended[0]
+        assert told[again + 1]["event"] == "request_start"
+
+
+def test_a_retry_after_an_error_is_told_of_its_request(server, new_client, waits):
+    """With the connection on which it failed, and without one."""
+    s = server(GONE, GONE)
+    told = []
+    client = new_client(trace=lambda event, info: told.append(info))
+    for url in (s.url, REFUSED):
+        told.clear()
+        with pytest.raises(hpool.ConnectionError):
+            client.get(url, retries=exact(1))
+        retry = next(i for i in told if i["event"] == "retry")
+        ended = next(i for i in told if i["event"] == "request_done")
+        assert retry["request"] == ended["request"] > 0
+        assert retry["conn"] == ended["conn"]
+        assert bool(retry["conn"]) is (url == s.url)
+
+
+def test_a_handler_that_raises_at_a_retry_breaks_nothing(
+    busy, new_client, waits, monkeypatch
+):
+    class Bad:
+        def retry(self, info):
+            raise ValueError("mine")
+
+    raised = []
+    monkeypatch.setattr(
+        sys, "unraisablehook", lambda hook: raised.append(hook.exc_value)
+    )
+    client = new_client(retries=exact(1, **LISTED), trace=Bad())
+    assert client.get(busy(1).url).ok
+    assert [str(error) for error in raised] == ["mine"]
+
+
+def test_a_retry_is_logged(busy, new_client, waits, caplog):
+    caplog.set_level("DEBUG", "hpool")
+    s = busy(1)
+    new_client(retries=exact(1, **LISTED)).get(f"{s.url}/a?key=secret")
+    lines = [r.getMessage() for r in caplog.records]
+    assert f"GET {s.url}/a: sent again, attempt 2: status" in lines
 
 
 def test_a_timeline_of_retries(new_client, waits, busy, tmp_path):
