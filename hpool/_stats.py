@@ -79,7 +79,11 @@ class HostStats(Frozen):
     the system had none left for a dial or a wait; `lost`, requests that failed because the
     server had closed the kept connection they went out on; `stale`, idle
     connections that the server had closed, after `stale_seconds` idle in all
-    (`stale_squares`: the sum of their squares, for the spread).
+    (`stale_squares`: the sum of their squares, for the spread); `cap_misses`,
+    dials that a higher `max_idle_conns` would have spared, because it had
+    closed an idle connection to the host shortly before, and by how much it
+    was too low for them, `cap_short` in all; `unresumed`, full TLS handshakes
+    with a host that there had been one with before.
     """
 
     __slots__ = (
@@ -106,6 +110,9 @@ class HostStats(Frozen):
         "stale",
         "stale_seconds",
         "stale_squares",
+        "cap_misses",
+        "cap_short",
+        "unresumed",
         "asked_again",
         "fresh",
         "unserved",
@@ -136,6 +143,9 @@ class HostStats(Frozen):
     stale: int
     stale_seconds: float
     stale_squares: float
+    cap_misses: int
+    cap_short: int
+    unresumed: int
     asked_again: int
     fresh: int
     unserved: int
@@ -220,8 +230,8 @@ class Stats(Frozen):
 
 # In the core's order.
 _PLAIN = HostStats.__slots__[3:13]  # requests ... leaked
-_TROUBLES = HostStats.__slots__[16:23]  # host_waits ... stale_squares
-_ACCOUNTS = HostStats.__slots__[23:26]  # asked_again ... unserved
+_TROUBLES = HostStats.__slots__[16:26]  # host_waits ... unresumed
+_ACCOUNTS = HostStats.__slots__[26:29]  # asked_again ... unserved
 
 
 def make_stats(
@@ -232,7 +242,8 @@ def make_stats(
     """From the core's tuples: (key, gauges, peaks, requests, dials, reuses,
     lookups, handshakes, resumed, drains, waits, wait_seconds, leaked,
     timeouts by phase, closes by reason, replays by reason, (host_waits,
-    refused, no_descriptors, lost, stale, stale_seconds, stale_squares),
+    refused, no_descriptors, lost, stale, stale_seconds, stale_squares,
+    cap_misses, cap_short, unresumed),
     (asked_again, fresh, unserved), wait_histogram, max_wait)."""
     from . import _core
 

@@ -1,5 +1,6 @@
 /* admin: what is done to a pool as a whole: closing, forking. */
 #include <assert.h>
+#include <string.h>
 
 #include "base/mem.h"
 #include "pool/host.h"
@@ -228,6 +229,7 @@ hp_pool_fork_child(hp_pool *p)
     p->now = p->peak = (hp_gauges){0};
     p->gone = (hp_counters){0};
     p->gone_max_wait = 0;
+    memset(p->evicted, 0, sizeof p->evicted);
     p->n_drains = p->n_orphans = p->n_warming = 0;
     p->retire_at = HP_NEVER;
     p->checking = NULL;

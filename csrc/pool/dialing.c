@@ -39,7 +39,9 @@ hp_dial_begin(hp_pool *p, hp_host *h, hp_pconn *c, hp_ns connect_timeout,
 {
     c->host = h;
     c->idle_limit = HP_NO_LIMIT;
+    c->met = h->stash && h->stash->met;
     h->count.dials++;
+    hp_evicted_dial(p, h);
     hp_conn_init(&c->net, &h->spec, connect_timeout, tls_timeout);
     hp_list_push_back(&p->all, &c->all_node);
 }
@@ -88,6 +90,8 @@ hp_pconn_count_dial(hp_pool *p, hp_pconn *c)
         hp_tls_stream_info(c->net.stream, &info);
         n->handshakes++;
         n->resumed += info.resumed;
+        n->unresumed += c->met && !info.resumed;
+        c->host->stash->met = true;
     }
 }
 

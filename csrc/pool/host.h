@@ -25,6 +25,7 @@ typedef struct hp_stash {
     hp_sessions *sessions; /* NULL: no TLS with the target */
     hp_sessions *proxy_sessions; /* NULL: none with a proxy. Never mixed: a
                                     ticket is for whom it came from */
+    bool met; /* a handshake with the target has ended well */
     struct hp_stash *trash_next;
     char key[];
 } hp_stash;
@@ -32,6 +33,18 @@ typedef struct hp_stash {
 /* How many without a record are kept; the oldest makes room. */
 enum {
     HP_SPARE_STASHES = 64
+};
+
+/* A key whose idle connection max_idle_conns has closed, see evicted.c. */
+typedef struct hp_evicted {
+    uint64_t hash; /* the key's */
+    uint64_t nth;  /* of all that were closed for that; 0: empty */
+    hp_ns until;   /* hp_clock_idle(): it would have been good */
+} hp_evicted;
+
+enum {
+    HP_EVICTED_SETS = 64, /* by the key's hash */
+    HP_EVICTED_WAYS = 8
 };
 
 struct hp_host {
@@ -77,6 +90,8 @@ struct hp_pool {
     hp_gauges now, peak;
     hp_counters gone; /* of hosts whose record was freed */
     hp_ns gone_max_wait;
+    hp_evicted evicted[HP_EVICTED_SETS][HP_EVICTED_WAYS];
+    uint64_t n_evicted;
     uint64_t next_seq;
     bool close_idle;        /* close_idle() was called; an acquire clears it */
     hp_ns retire_at;        /* no idle connection is due before, but for
@@ -151,6 +166,12 @@ void hp_stash_spare(hp_pool *p, hp_stash *s, hp_trash *t);
 void hp_stash_drop_spare(hp_pool *p, hp_trash *t);
 void hp_stash_fork_child(hp_pool *p);
 void hp_stash_free(hp_stash *s); /* not under the lock */
+
+/* evicted.c */
+/* An idle connection is about to be closed for max_idle_conns. */
+void hp_evicted_note(hp_pool *p, const hp_pconn *c);
+/* A dial begins: counts it if a higher cap would have spared it. */
+void hp_evicted_dial(hp_pool *p, hp_host *h);
 
 /* pool.c */
 void hp_pconn_leave_idle(hp_pconn *c); /* the idle lists */

@@ -58,10 +58,11 @@ struct hp_pconn {
     bool reused; /* passed through the release path before */
     bool armed;  /* the keeper's poller will tell, once */
     bool in_armed_map;
-    bool watched;         /* the poller knows its descriptor */
-    bool at_work;         /* the keeper is stepping it just now */
-    bool unwanted;        /* an orphaned dial the keeper is to give up */
-    bool warming;         /* a dial for nobody: to be idle */
+    bool watched;  /* the poller knows its descriptor */
+    bool at_work;  /* the keeper is stepping it just now */
+    bool unwanted; /* an orphaned dial the keeper is to give up */
+    bool warming;  /* a dial for nobody: to be idle */
+    bool met; /* TLS: began after a handshake with its key had ended well */
     uint64_t requests;    /* exchanges that leased it */
     hp_ns born;           /* hp_clock_idle() */
     hp_ns idle_limit;     /* the server's Keep-Alive: timeout=, a little less;

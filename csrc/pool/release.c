@@ -74,6 +74,7 @@ go_idle(hp_pool *p, hp_pconn *c, hp_ns idle_since, hp_trash *t)
     if (hp_below(p->now.idle - 1, p->limits.max_idle_conns))
         return HP_KEEP;
     hp_pconn *oldest = HP_CONTAINER(hp_list_first(&p->lru), hp_pconn, lru_node);
+    hp_evicted_note(p, oldest);
     hp_pconn_discard(p, oldest, HP_CLOSE_IDLE_CAP_TOTAL, t);
     /* The oldest of all may be under the keeper's eyes, and c the next. */
     return oldest == c ? HP_CLOSE_IDLE_CAP_TOTAL : HP_KEEP;

@@ -41,8 +41,9 @@ typedef struct hp_counters {
     uint64_t unserved;    /* ended without one */
     uint64_t dials;       /* connections begun */
     uint64_t lookups, handshakes, resumed;
-    uint64_t drains; /* bodies drained to their end and the conn kept */
-    uint64_t waits;  /* requests that had to queue */
+    uint64_t unresumed; /* full handshakes, begun after one with this key */
+    uint64_t drains;    /* bodies drained to their end and the conn kept */
+    uint64_t waits;     /* requests that had to queue */
     uint64_t wait_ns;
     uint64_t wait_histogram[HP_WAIT_BUCKETS]; /* waits that are over */
     uint64_t leaked;      /* responses collected without end or close */
@@ -57,6 +58,9 @@ typedef struct hp_counters {
     /* Idle connections that the server had closed, and how long each had been
      * idle (an hour at most): number, sum, sum of squares. */
     uint64_t stale, stale_ms, stale_ms2;
+    /* Dials that a higher max_idle_conns would have spared, and by how much it
+     * was too low for each of them, in all. */
+    uint64_t cap_misses, cap_short;
 } hp_counters;
 
 typedef struct hp_host_stats {

@@ -32,10 +32,12 @@ typedef unsigned long long ull;
 static PyObject *
 troubles(const hp_counters *c)
 {
-    return Py_BuildValue("(KKKKKdd)", (ull)c->host_waits, (ull)c->refused,
+    return Py_BuildValue("(KKKKKddKKK)", (ull)c->host_waits, (ull)c->refused,
                          (ull)c->no_descriptors, (ull)c->lost, (ull)c->stale,
                          (double)c->stale_ms * SECONDS_OF_MS,
-                         (double)c->stale_ms2 * SECONDS_OF_MS * SECONDS_OF_MS);
+                         (double)c->stale_ms2 * SECONDS_OF_MS * SECONDS_OF_MS,
+                         (ull)c->cap_misses, (ull)c->cap_short,
+                         (ull)c->unresumed);
 }
 
 /* What became of those who asked. */

@@ -120,22 +120,18 @@ def server_closes(seen: Seen) -> Advice | None:
 
 
 def full_handshakes(seen: Seen) -> Advice | None:
-    """A server that resumes no TLS session. In total it means nothing: the
-    first handshake with a host is a full one."""
-    row = max(
-        seen.stats.hosts.values(),
-        key=lambda row: row.handshakes - row.resumed,
-        default=seen.stats.total,
-    )
-    full = row.handshakes - row.resumed
-    if not row.key or full < MANY or row.resumed > 0.1 * row.handshakes:
+    """Servers that resume no TLS session. The first handshake with a host says
+    nothing, it is always a full one."""
+    row = seen.place(lambda row: row.unresumed)
+    full = row.unresumed
+    if full < MANY or row.resumed > 0.1 * (full + row.resumed):
         return None
     return Advice(
         "full_handshakes",
         HINT,
         address(row),
-        f"{full} of {row.handshakes} TLS handshakes{to(row)} were full ones: "
-        "the server resumes no sessions",
+        f"{full} of {row.handshakes} TLS handshakes{to(row)} were full ones "
+        "with a host that had had one before: it resumes no sessions",
         "Turn session tickets on at the server (nginx: ssl_session_tickets, "
         "with the same key on all its machines), or keep connections longer",
         {"full": full, "handshakes": row.handshakes, "resumed": row.resumed},

@@ -24,23 +24,30 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..config import Limits
 
+    # The host, the finding, the change, the figures.
+    Told = tuple[str | None, str, str, dict[str, float]]
+
 
 def idle_cap(seen: Seen) -> Advice | None:
-    """Parallel requests over an idle cap that is lower than they are many."""
-    return _idle_cap_of(
-        seen, "idle_cap_host", "max_idle_conns_per_host"
-    ) or _idle_cap_of(seen, "idle_cap_total", "max_idle_conns")
+    """An idle cap that is lower than there are parallel requests, or hosts in
+    turn."""
+    found = (
+        _below_parallel(seen, "idle_cap_host", "max_idle_conns_per_host")
+        or _below_parallel(seen, "idle_cap_total", "max_idle_conns")
+        or _below_hosts(seen)
+    )
+    return found and Advice("idle_cap", PROBLEM, *found)
 
 
-def _idle_cap_of(seen: Seen, reason: str, setting: str) -> Advice | None:
+def _below_parallel(seen: Seen, reason: str, setting: str) -> Told | None:
     cap = getattr(seen.limits, setting)
     row = seen.stats.total
     if setting == "max_idle_conns_per_host":
         row = seen.place(lambda row: row.closes[reason])
     closed, dials = row.closes[reason], row.dials
     peak = row.peak.in_use
-    # Many hosts that are visited once each outnumber any cap: it is too low
-    # when it is lower than the number of requests at a time.
+    # Many hosts that are visited once each outnumber any cap. Those that are
+    # come back to are counted apart (_below_hosts).
     if cap is None or peak <= cap:
         return None
     if closed < ENOUGH or closed < 0.2 * dials:
@@ -49,15 +56,30 @@ def _idle_cap_of(seen: Seen, reason: str, setting: str) -> Advice | None:
     overall = seen.limits.max_idle_conns
     if setting != "max_idle_conns" and overall is not None and overall < peak:
         change += f", and max_idle_conns={overall} to as many"
-    return Advice(
-        "idle_cap",
-        PROBLEM,
+    return (
         address(row),
         f"{closed} of {dials} connections{to(row)} were closed when their "
         f"request was done, because {setting}={cap} while up to {peak} were "
         "in use at once",
         change,
         {"closed": closed, "dials": dials, "cap": cap, "peak": peak},
+    )
+
+
+def _below_hosts(seen: Seen) -> Told | None:
+    """More hosts in turn than connections may stay idle."""
+    total, cap = seen.stats.total, seen.limits.max_idle_conns
+    missed, dials = total.cap_misses, total.dials
+    if cap is None or missed < ENOUGH or missed < 0.2 * dials:
+        return None
+    needed = cap + math.ceil(total.cap_short / missed)
+    return (
+        None,
+        f"{missed} of {dials} connections were made to hosts whose last one "
+        f"had been closed shortly before, because max_idle_conns={cap} while "
+        f"some {needed} were used in turn",
+        f"Raise Limits(max_idle_conns=) from {cap} to at least {needed}",
+        {"missed": missed, "dials": dials, "cap": cap, "needed": needed},
     )
 
 

@@ -90,6 +90,51 @@ def test_idle_cap_of_all_hosts(server, new_client):
     assert "max_idle_conns=) from 4 to at least 12" in advice.change
 
 
+def in_turn(server, client, n, rounds, **tls):
+    """One request at a time, to n hosts in turn."""
+    urls = [server([serve(OK)], **tls).url for _ in range(n)]
+    for url in urls * rounds:
+        assert client.get(url).read() == b"ok"
+    assert client.stats().total.peak.in_use == 1
+
+
+def test_idle_cap_below_the_hosts_in_turn(server, new_client):
+    """Each visit dials anew, because twenty others have come in between; and no
+    host is remembered long enough to count by itself."""
+    client = new_client(limits=hpool.Limits(max_idle_conns=10))
+    in_turn(server, client, 30, rounds=3)
+    assert str(found(client, "idle_cap")) == (
+        "60 of 90 connections were made to hosts whose last one had been closed "
+        "shortly before, because max_idle_conns=10 while some 30 were used in turn. "
+        "Raise Limits(max_idle_conns=) from 10 to at least 30."
+    )
+
+
+def test_hosts_in_turn_as_advised(server, new_client):
+    client = new_client(limits=hpool.Limits(max_idle_conns=30))
+    in_turn(server, client, 30, rounds=3)
+    assert client.stats().total.dials == 30
+    assert client.advise() == []
+
+
+def test_hosts_that_are_visited_once(server, new_client):
+    """No cap would be high enough for them."""
+    client = new_client(limits=hpool.Limits(max_idle_conns=10))
+    in_turn(server, client, 60, rounds=1)
+    assert closes(client) == {"idle_cap_total": 50}
+    assert client.advise() == []
+
+
+def test_hosts_that_are_visited_once_in_a_while(server, new_client):
+    """Their connections would have been closed for their age by then."""
+    client = new_client(limits=hpool.Limits(max_idle_conns=1, idle_conn_timeout=60))
+    urls = [server([serve(OK)]).url for _ in range(2)]
+    for url in urls * 20:
+        client.get(url).read()
+        advance(61)
+    assert client.advise() == []
+
+
 # ---- bodies_unread -------------------------------------------------------------
 
 LARGE = respond(bytes(2 << 20))
@@ -421,7 +466,7 @@ def handshakes(server, new_client, ca, tickets):
 def test_full_handshakes(server, new_client, ca):
     client = handshakes(server, new_client, ca, 0)
     advice = found(client, "full_handshakes")
-    assert "21 of 21 TLS handshakes" in advice.finding
+    assert "20 of 21 TLS handshakes" in advice.finding
     assert "tickets" in advice.change
 
 
@@ -429,6 +474,29 @@ def test_resumed_handshakes(server, new_client, ca):
     client = handshakes(server, new_client, ca, 2)
     assert client.stats().total.resumed > 10
     assert "full_handshakes" not in codes(client)
+
+
+def test_hosts_in_turn_are_resumed(server, new_client, ca):
+    """Sessions outlive what the pool knows of a host; what is dialed too often
+    is still said."""
+    client = new_client(verify=ca.pem, limits=hpool.Limits(max_idle_conns=10))
+    in_turn(server, client, 30, rounds=2, tls=ca.server_context())
+    total = client.stats().total
+    assert (total.handshakes, total.resumed, total.unresumed) == (60, 30, 0)
+    assert codes(client) == ["idle_cap"]
+
+
+def test_hosts_in_turn_that_resume_nothing(server, new_client, ca):
+    """Of no host alone there are enough handshakes to judge by."""
+    context = ca.server_context()
+    context.num_tickets = 0
+    client = new_client(verify=ca.pem, limits=hpool.Limits(max_idle_conns=10))
+    in_turn(server, client, 30, rounds=2, tls=context)
+    advice = found(client, "full_handshakes")
+    assert advice.host is None
+    assert "30 of 60 TLS handshakes were full ones" in advice.finding
+    assert advice.figures == {"full": 30, "handshakes": 60, "resumed": 0}
+    assert codes(client) == ["idle_cap", "full_handshakes"]
 
 
 # ---- lookups -------------------------------------------------------------------

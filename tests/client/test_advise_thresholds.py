@@ -63,6 +63,18 @@ QUEUED = hpool.Limits(max_conns_per_host=5)
             {"dials": 100, "in_use": 2, "closes": {"idle_cap_total": 98}},
             {"dials": 100, "in_use": 3, "closes": {"idle_cap_total": 98}},
         ),
+        (  # hosts that are come back to
+            "idle_cap",
+            CAPPED_IN_ALL,
+            {"dials": 40, "cap_misses": 9, "cap_short": 90},
+            {"dials": 40, "cap_misses": 10, "cap_short": 100},
+        ),
+        (
+            "idle_cap",
+            CAPPED_IN_ALL,
+            {"dials": 501, "cap_misses": 100, "cap_short": 100},
+            {"dials": 500, "cap_misses": 100, "cap_short": 100},
+        ),
         (
             "bodies_unread",
             None,
@@ -163,14 +175,14 @@ QUEUED = hpool.Limits(max_conns_per_host=5)
         (
             "full_handshakes",
             None,
-            {"handshakes": 23, "resumed": 4},
-            {"handshakes": 22, "resumed": 2},
+            {"handshakes": 60, "unresumed": 19},
+            {"handshakes": 60, "unresumed": 20},
         ),
         (
             "full_handshakes",
             None,
-            {"handshakes": 100, "resumed": 11},
-            {"handshakes": 100, "resumed": 10},
+            {"handshakes": 100, "unresumed": 90, "resumed": 11},
+            {"handshakes": 100, "unresumed": 90, "resumed": 10},
         ),
     ],
 )

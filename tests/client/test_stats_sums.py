@@ -31,6 +31,9 @@ COUNTERS = (
     "no_descriptors",
     "lost",
     "stale",
+    "cap_misses",
+    "cap_short",
+    "unresumed",
 )
 
 
@@ -46,7 +49,8 @@ def check_row(row, limit=None):
     assert row.open == row.idle + row.in_use + row.dialing + row.draining
     assert limit is None or row.open <= limit
     assert row.waiting <= row.now.asking
-    assert row.resumed <= row.handshakes <= row.dials
+    assert row.resumed + row.unresumed <= row.handshakes <= row.dials
+    assert row.cap_misses <= row.cap_short and row.cap_misses <= row.dials
     assert row.refused <= row.unserved and row.host_waits <= row.waits
     assert row.max_wait <= row.wait_seconds + 1e-6
 

@@ -37,7 +37,7 @@ def row(key, *, requests=0, timeouts=None, closes=None, replays=None, waits=0):
         tally(PHASES, _core._phases, **(timeouts or {})),
         tally(CLOSES, _core._close_reasons, **(closes or {})),
         tally(REPLAYS, _core._replay_reasons, **(replays or {})),
-        (18, 19, 20, 21, 22, 23.5, 24.5),
+        (18, 19, 20, 21, 22, 23.5, 24.5, 28, 29, 30),
         (25, 26, 27),
         tuple(zip((0.001, 0.01, 0.1, 1.0, 10.0, None), (2, 0, 1, 0, 0, waits % 2))),
         0.75,
@@ -73,6 +73,7 @@ def test_fields(stats):
     assert (total.host_waits, total.refused, total.no_descriptors) == (18, 19, 20)
     assert (total.lost, total.stale) == (21, 22)
     assert (total.stale_seconds, total.stale_squares) == (23.5, 24.5)
+    assert (total.cap_misses, total.cap_short, total.unresumed) == (28, 29, 30)
     assert (total.asked_again, total.fresh, total.unserved) == (25, 26, 27)
     assert total.wait_histogram[0] == (0.001, 2)
     assert total.wait_histogram[-1] == (None, 0)
