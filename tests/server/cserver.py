@@ -19,7 +19,7 @@ def compile_c(source, program, *more):
     """For C programs of one file that stand beside the tests and benchmarks."""
     cc = shlex.split(os.environ.get("CC", "cc"))
     flags = ["-std=c11", "-D_GNU_SOURCE", "-O2", "-Wall", "-Wextra"]
-    subprocess.run([*cc, *flags, *more, str(source), "-o", str(program)], check=True)
+    subprocess.run([*cc, *flags, str(source), "-o", str(program), *more], check=True)
     return str(program)
 
 

@@ -1,0 +1,205 @@
+"""The measured ones, one module each, run as a process of their own:
+
+    python -m benchmarks.peers NAME TASK
+
+TASK is JSON, see `Task`. The process proves once, unmeasured, that it reads the
+right bytes. Then it reads counts from stdin, one a line, does its thing as many
+times, and answers with the nanoseconds they took together and the body bytes that
+they read. The programs in ../limits do the same.
+
+A module has a function for each thing that its library can be asked to do. It
+takes the task, sets up all that is not to be measured, and gives the function
+that does it once:
+
+    @contents          which gives the body
+    @pieces            which gives each piece of the body to its argument
+    @awaited           an `async def`, which gives the body; set up in one, too
+    @shared            as @contents, called by task.count threads at once
+"""
+
+import asyncio
+import gc
+import json
+import threading
+import zlib
+from collections.abc import Callable, Coroutine, Iterator
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a peer is asked to do, as the case has it."""
+
+    does: str
+    url: str
+    size: int  # of the body that comes back
+    crc: int  # its CRC-32
+    ca: str = ""  # the file to trust
+    count: int = 1  # of threads, hosts or connections, as the case has it
+    anew: bool = False  # a new client, and so connection, for each count
+    upload: str = ""  # the file to send
+
+    def dumps(self) -> str:
+        return json.dumps(asdict(self))
+
+
+class Job:
+    """What the process of a peer does."""
+
+    def prove(self) -> None:
+        """Once, with every byte looked at."""
+        raise NotImplementedError
+
+    def prepare(self) -> None:
+        """Before each count, and not measured."""
+
+    def run(self, n: int) -> int:
+        """So many times; the bytes that were read."""
+        raise NotImplementedError
+
+
+Body = bytes | bytearray | memoryview
+Turn = Callable[[], Body]
+Take = Callable[[Body], object]
+Made = Callable[[Task], Job]
+
+
+class Proof:
+    """Body by pieces: has it the right length and sum?"""
+
+    def __init__(self, task: Task):
+        self.task = task
+        self.size = self.crc = 0
+
+    def __call__(self, piece: Body) -> None:
+        self.size += len(piece)
+        self.crc = zlib.crc32(piece, self.crc)
+
+    def end(self) -> None:
+        found = self.size, self.crc
+        wanted = self.task.size, self.task.crc
+        assert found == wanted, f"{self.task.does}: read {found}, not {wanted}"
+
+
+class Repeated(Job):
+    """What `make` gives, again and again."""
+
+    def __init__(self, make: Callable[[Task], Any], task: Task):
+        self.make, self.task = make, task
+        self.turn = make(task)
+
+    def prepare(self) -> None:
+        if self.task.anew:
+            del self.turn
+            gc.collect()  # some have cycles, which keep the connection open
+            self.turn = self.make(self.task)
+
+    def prove(self) -> None:
+        proof = Proof(self.task)
+        self.once(proof)
+        proof.end()
+
+    def once(self, take: Take) -> None:
+        take(self.turn())
+
+    def run(self, n: int) -> int:
+        turn, size = self.turn, 0
+        for _ in range(n):
+            size += len(turn())
+        return size
+
+
+class Streamed(Repeated):
+    def once(self, take: Take) -> None:
+        self.turn(take)
+
+    def run(self, n: int) -> int:
+        turn, size = self.turn, 0
+
+        def take(piece: Body) -> None:
+            nonlocal size
+            size += len(piece)
+
+        for _ in range(n):
+            turn(take)
+        return size
+
+
+class Awaited(Repeated):
+    """The loop runs once for each count, not once for each turn: so would a
+    program's."""
+
+    def __init__(self, make: Callable[[Task], Coroutine[Any, Any, Any]], task: Task):
+        loop = asyncio.new_event_loop()
+        # A session that nobody closed is no news here.
+        loop.set_exception_handler(lambda loop, context: None)
+        self.wait = loop.run_until_complete
+        super().__init__(lambda task: self.wait(make(task)), task)
+
+    def once(self, take: Take) -> None:
+        take(self.wait(self.turn()))
+
+    def run(self, n: int) -> int:
+        return self.wait(self.turns(n))
+
+    async def turns(self, n: int) -> int:
+        turn, size = self.turn, 0
+        for _ in range(n):
+            size += len(await turn())
+        return size
+
+
+class Threads:
+    """`count` threads that live as long as the process; who is free takes the
+    next turn."""
+
+    def __init__(self, turn: Turn, count: int):
+        self.turn = turn
+        self.numbers: Iterator[int] = iter(())
+        self.start, self.end = (threading.Barrier(count + 1) for _ in range(2))
+        self.sizes = [0] * count
+        for number in range(count):
+            threading.Thread(target=self.work, args=(number,), daemon=True).start()
+
+    def work(self, number: int) -> None:
+        turn = self.turn
+        while True:
+            self.start.wait()
+            size = 0
+            for _ in self.numbers:
+                size += len(turn())
+            self.sizes[number] = size
+            self.end.wait()
+
+    def run(self, n: int) -> int:
+        self.numbers = iter(range(n))  # its next() is one step under the GIL
+        self.start.wait()
+        self.end.wait()
+        return sum(self.sizes)
+
+
+class Shared(Repeated):
+    def __init__(self, make: Callable[[Task], Turn], task: Task):
+        super().__init__(make, task)
+        self.threads = Threads(self.turn, task.count)
+
+    def run(self, n: int) -> int:
+        return self.threads.run(n)
+
+
+def contents(make: Callable[[Task], Turn]) -> Made:
+    return partial(Repeated, make)
+
+
+def pieces(make: Callable[[Task], Callable[[Take], object]]) -> Made:
+    return partial(Streamed, make)
+
+
+def awaited(make: Callable[[Task], Coroutine[Any, Any, Any]]) -> Made:
+    return partial(Awaited, make)
+
+
+def shared(make: Callable[[Task], Turn]) -> Made:
+    return partial(Shared, make)

@@ -1,0 +1,25 @@
+"""aiohttp: a ClientSession on one loop."""
+
+import ssl
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import aiohttp
+
+from benchmarks.peers import Task, awaited
+
+
+def session_of(task: Task, **more: Any) -> aiohttp.ClientSession:
+    trust = ssl.create_default_context(cafile=task.ca) if task.ca else True
+    return aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=trust, **more))
+
+
+@awaited
+async def kept(task: Task) -> Callable[[], Awaitable[bytes]]:
+    session, url = session_of(task), task.url
+
+    async def turn() -> bytes:
+        async with session.get(url) as response:
+            return await response.read()
+
+    return turn

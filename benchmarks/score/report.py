@@ -1,0 +1,164 @@
+"""From the rounds to the table."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from benchmarks.score.cases import Case, Goal
+from benchmarks.score.rounds import Spread, Times, ratios, spread
+
+TITLES = {
+    "limit": "C, what must be done",
+    "raw": "Python, a socket",
+    "http_client": "http.client",
+    "go": "Go, net/http",
+}
+
+
+@dataclass
+class Result:
+    """All that a run has found. `times` is by placement, case and peer."""
+
+    machine: dict[str, str]
+    rounds: int
+    versions: dict[str, str]
+    missing: list[str]
+    times: dict[str, dict[str, Times]] = field(default_factory=dict)
+
+    def dump(self, path: Path) -> None:
+        path.write_text(json.dumps(asdict(self), indent=1) + "\n")
+
+
+@dataclass(frozen=True)
+class Verdict:
+    goal: Goal
+    ratio: Spread
+
+    @property
+    def met(self) -> bool:
+        return self.goal.met(self.ratio.median)
+
+
+def verdicts(case: Case, times: Times) -> Iterator[Verdict]:
+    """Of the goals whose peers took part."""
+    for goal in case.goals:
+        if goal.of in times and goal.over in times:
+            yield Verdict(goal, spread(ratios(times[goal.of], times[goal.over])))
+
+
+# ---- text ------------------------------------------------------------------------
+
+
+def table(heading: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """An RST simple table."""
+    every = [heading, *rows]
+    widths = [max(len(row[i]) for row in every) for i in range(len(heading))]
+    rule = "  ".join("=" * width for width in widths)
+    lines = [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip()
+        for row in every
+    ]
+    return "\n".join([rule, lines[0], rule, *lines[1:], rule])
+
+
+def scaled(ns: float) -> str:
+    for unit, size in (("s", 1e9), ("ms", 1e6), ("us", 1e3)):
+        if ns >= size:
+            return f"{ns / size:.3g} {unit}"
+    return f"{ns:.0f} ns"
+
+
+def times_of(ratio: float) -> str:
+    return f"{ratio:.2f}" if ratio < 10 else f"{ratio:.0f}"
+
+
+def middle_half(s: Spread) -> str:
+    return f"{times_of(s.low)} to {times_of(s.high)}"
+
+
+def title(peer: str) -> str:
+    return TITLES.get(peer, peer)
+
+
+def case_table(times: Times) -> str:
+    """Each peer's time, and how many times the limit's it is."""
+    rows = []
+    for peer, values in times.items():
+        ratio = spread(ratios(values, times["limit"]))
+        figure = [times_of(ratio.median), middle_half(ratio)]
+        rows.append([title(peer), scaled(spread(values).median), *figure])
+    rows.sort(key=lambda row: float(row[2]))
+    return table(["who", "median", "of the limit", "middle half"], rows)
+
+
+def goals_table(cases: Sequence[Case], times: dict[str, Times]) -> str:
+    rows = []
+    for case in cases:
+        for verdict in verdicts(case, times.get(case.name, {})):
+            goal, ratio = verdict.goal, verdict.ratio
+            rows.append(
+                [
+                    case.title,
+                    f"{title(goal.of)} / {title(goal.over)}",
+                    times_of(ratio.median),
+                    middle_half(ratio),
+                    f"{goal.how} {goal.figure:g}",
+                    "met" if verdict.met else "missed",
+                ]
+            )
+    return table(["case", "times of", "median", "middle half", "goal", ""], rows)
+
+
+def machine_lines(result: Result) -> list[str]:
+    versions = ", ".join(f"{name} {v}" for name, v in sorted(result.versions.items()))
+    lines = [f":{name}: {value}" for name, value in result.machine.items()]
+    lines += [f":peers: {versions}"]
+    if result.missing:
+        lines += [f":not installed: {', '.join(result.missing)}"]
+    return lines
+
+
+def heading(text: str, line: str) -> list[str]:
+    return [text, line * len(text), ""]
+
+
+def page(cases: Sequence[Case], result: Result) -> str:
+    judged = result.times["one core"]
+    lines = [
+        *heading("Scorecard", "="),
+        "Server and clients on one core, rounds interleaved; a ratio is taken within each",
+        f"round, and what is shown is the median of {result.rounds} rounds and its middle half.",
+        "",
+        *machine_lines(result),
+        "",
+        goals_table(cases, judged),
+        "",
+    ]
+    for case in cases:
+        if case.name in judged:
+            lines += heading(case.title, "-")
+            lines += [case.note, ""] if case.note else []
+            lines += [case_table(judged[case.name]), ""]
+    across = result.times.get("two cores", {})
+    if across:
+        lines += heading("Across two cores", "-")
+        lines += [
+            "Client and server on a core each: shown, not judged. A wake-up from one core",
+            "to another may cost more than all that is measured here.",
+            "",
+            across_table(cases, across),
+            "",
+        ]
+    return "\n".join(lines)
+
+
+def across_table(cases: Sequence[Case], times: dict[str, Any]) -> str:
+    rows = []
+    for case in cases:
+        for peer, values in times.get(case.name, {}).items():
+            ratio = spread(ratios(values, times[case.name]["limit"]))
+            row = [case.title, title(peer), scaled(spread(values).median)]
+            rows.append([*row, times_of(ratio.median), middle_half(ratio)])
+    return table(["case", "who", "median", "of the limit", "middle half"], rows)

@@ -1,0 +1,136 @@
+"""hpool beside its peers and beside the limit, in one run.
+
+    python benchmarks/scorecard.py [--rounds 21] [--cases get,get-tls] [--peers ...]
+
+Writes scorecard.json (every round) and scorecard.rst into benchmarks/results/. See
+benchmarks/README.rst.
+"""
+
+import argparse
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent))
+
+from benchmarks.peers import Task  # noqa: E402
+from benchmarks.score import report, servers  # noqa: E402
+from benchmarks.score.cases import CASES, Case  # noqa: E402
+from benchmarks.score.limits import Limits  # noqa: E402
+from benchmarks.score.machine import about  # noqa: E402
+from benchmarks.score.peers import Peers  # noqa: E402
+from benchmarks.score.rounds import Pace, Times, run  # noqa: E402
+
+
+def task_of(case: Case, running: servers.Servers) -> Task:
+    return Task(
+        does=case.does,
+        url=running.url(case.server) + case.path,
+        size=case.size,
+        crc=servers.crc_of(case.path),
+        ca=running.ca if case.server == "https" else "",
+        count=case.count,
+        anew=case.anew,
+    )
+
+
+def commands(
+    case: Case, running: servers.Servers, limits: Limits, peers: Peers
+) -> dict[str, list[str]]:
+    """In the order of asking."""
+    task = task_of(case, running)
+    there = [name for name in case.peers if name in peers.versions]
+    return {
+        "limit": limits.command(case),
+        **{name: peers.command(name, task) for name in there},
+    }
+
+
+def pace_of(case: Case, chosen: argparse.Namespace) -> Pace:
+    if chosen.quick:
+        return Pace(1, 1, 0, 1)
+    return Pace(chosen.rounds, case.slices, case.slice_ms, case.turns_max)
+
+
+def run_cases(
+    cases: list[Case], peers: Peers, placement: str, chosen: argparse.Namespace
+) -> dict[str, Times]:
+    cores = servers.cores_for(placement)
+    if cores is None:
+        return {}
+    with servers.started({case.path.strip("/") for case in cases}) as running:
+        limits = Limits(running)
+        servers.place(running.pids(), {cores[0]})
+        before = os.sched_getaffinity(0)
+        os.sched_setaffinity(0, {cores[1]})
+        try:
+            found = {}
+            for case in cases:
+                print(f"{placement}: {case.name}", file=sys.stderr, flush=True)
+                who = commands(case, running, limits, peers)
+                found[case.name] = run(who, case.size, pace_of(case, chosen))
+            return found
+        finally:
+            os.sched_setaffinity(0, before)
+
+
+def options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=21)
+    parser.add_argument("--cases", help="only these, by name, with commas between")
+    parser.add_argument("--peers", help="only these beside the limit and hpool")
+    parser.add_argument("--one-core", action="store_true", help="not across cores")
+    parser.add_argument(
+        "--quick", action="store_true", help="one round of one turn: does it run?"
+    )
+    parser.add_argument("--out", type=Path, default=HERE / "results")
+    return parser.parse_args()
+
+
+def chosen_cases(names: str | None) -> list[Case]:
+    if names is None:
+        return CASES
+    wanted = names.split(",")
+    known = {case.name: case for case in CASES}
+    if unknown := set(wanted) - known.keys():
+        raise SystemExit(f"no such case: {', '.join(unknown)}; there are {list(known)}")
+    return [case for case in CASES if case.name in wanted]
+
+
+def wanted_peers(cases: list[Case], names: str | None) -> list[str]:
+    every = {name: None for case in cases for name in case.peers}
+    if names is None:
+        return list(every)
+    wanted = {"hpool", *names.split(",")}
+    if unknown := wanted - every.keys():
+        raise SystemExit(f"no such peer in these cases: {', '.join(unknown)}")
+    return [name for name in every if name in wanted]
+
+
+def measure(chosen: argparse.Namespace, cases: list[Case]) -> report.Result:
+    names = wanted_peers(cases, chosen.peers)
+    with tempfile.TemporaryDirectory() as folder:
+        peers = Peers(names, Path(folder))
+        result = report.Result(about(), chosen.rounds, peers.versions, peers.missing)
+        for placement in ("one core", "two cores"):
+            if placement == "one core" or not chosen.one_core:
+                times = run_cases(cases, peers, placement, chosen)
+                result.times[placement] = times
+    return result
+
+
+def main() -> None:
+    chosen = options()
+    cases = chosen_cases(chosen.cases)
+    result = measure(chosen, cases)
+    chosen.out.mkdir(parents=True, exist_ok=True)
+    result.dump(chosen.out / "scorecard.json")
+    text = report.page(cases, result)
+    (chosen.out / "scorecard.rst").write_text(text)
+    print(text)
+
+
+if __name__ == "__main__":
+    main()
