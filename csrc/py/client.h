@@ -46,16 +46,23 @@ int hpy_client_check(hpy_client *c);
 
 struct hpy_response;
 
-/* client_request.c: the URL of a call, base_url and params in it, as r->url.
- * RAISES. */
+/* client_open.c */
+/* "get" is meant as GET. New reference. RAISES. */
+PyObject *hpy_method_of(hpy_state *st, PyObject *given);
+/* The URL of a call, base_url and params in it, as r->url. RAISES. */
 int hpy_client_url(struct hpy_response *r, PyObject *const *args);
+/* Makes r->ex of a call's arguments; nothing is sent. 1: it is a matter of
+ * policy. *finish: what the instrument wants called at the end, also of a
+ * failure. RAISES. */
+int hpy_client_open(struct hpy_response *r, PyObject *const *args, bool stream,
+                    PyObject **finish);
+/* The same for an exchange that is not to send anything. 0. RAISES. */
+int hpy_client_open_silent(struct hpy_response *r, PyObject *const *args);
 
+/* client_request.c */
 /* Reads all of the body and gives the connection back, unless it is upgraded.
  * RAISES. */
 int hpy_client_read_body(struct hpy_response *r);
-
-/* "get" is meant as GET. New reference. RAISES. */
-PyObject *hpy_method_of(hpy_state *st, PyObject *given);
 
 /* Raises for the status if the client is made so. Takes `response`, which may
  * be NULL, and which a hook may have replaced by anything. */
