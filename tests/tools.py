@@ -8,6 +8,8 @@ import sys
 import threading
 import time
 
+import pytest
+
 import hpool
 from hpool import _core
 
@@ -75,6 +77,13 @@ def until_waiting(client, n):
 def closes(client):
     """How often connections were closed, by reason."""
     return client.stats().total.closes.nonzero()
+
+
+def proxy_error(client, url, **how):
+    """What client.get(url) raises."""
+    with pytest.raises(hpool.ProxyError) as caught:
+        client.get(url, **how)
+    return caught.value
 
 
 def advance(seconds):

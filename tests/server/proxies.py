@@ -1,5 +1,6 @@
-"""Debian's tinyproxy, squid and microsocks in the foreground, each on ports of
-its own of 127.0.0.1, and without any access to caches or files of the system."""
+"""Proxies: scripts of one, and Debian's tinyproxy, squid and microsocks in the
+foreground, each on ports of its own of 127.0.0.1, and without any access to caches
+or files of the system."""
 
 import os
 import pwd
@@ -7,10 +8,27 @@ import shutil
 import socket
 import subprocess
 import time
+from base64 import b64encode
 from pathlib import Path
+
+from tests.server.scripted import expect, respond, send, serve, start_tls
 
 USER, PASSWORD = "me", "p:w/@ %"  # to be percent-encoded in a URL
 LOGIN = "me:p%3Aw%2F%40%20%25"
+BASIC = "Basic " + b64encode(f"{USER}:{PASSWORD}".encode()).decode()
+
+# ---- scripted ones -----------------------------------------------------------
+
+OK = [serve(respond(b"ok"))]
+OPEN = b"HTTP/1.1 200 Connection established\r\n\r\n"
+
+
+def tunnel(context, *then):
+    """A proxy that is itself what its tunnels lead to."""
+    return [expect(), send(OPEN), start_tls(context), *(then or OK)]
+
+
+# ---- real ones ---------------------------------------------------------------
 
 TINYPROXY = """
 Port {port}
