@@ -162,16 +162,31 @@ def _overrides(
 
 def _host_and_port(entry: str, key: object) -> tuple[str, int]:
     """A key as (host as the core has it, port or 0)."""
-    takes = f'{entry}: a key is "host:port", "[ipv6]:port" or "host"'
+    takes = f'{entry}: a key is "host:port", "[ipv6]:port", "host" or "[ipv6]"'
     if not isinstance(key, str):
         raise TypeError(f"{takes}, not {type(key).__name__}")
+    if _family_of(key) == socket.AF_INET6:
+        raise InvalidArgument(f'{takes}; for this address "[{key}]"')
     host, port = _split_port(takes, key)
+    if key.startswith("["):
+        return _ipv6_host(takes, host), port
     if host.isascii():
         return _plain_host(takes, host.lower()), port
     try:
         return encode_host(host), port
     except InvalidURL as exc:
         raise InvalidArgument(f"{entry}: {exc}") from None
+
+
+def _ipv6_host(takes: str, host: str) -> str:
+    """In the one spelling that the core looks for."""
+    ip, percent, zone = host.partition("%")
+    if percent and zone.startswith("25"):  # as it is in a URL
+        zone = zone[2:]
+    if _family_of(ip + percent + zone) != socket.AF_INET6:
+        raise InvalidArgument(takes)
+    packed = socket.inet_pton(socket.AF_INET6, ip)
+    return socket.inet_ntop(socket.AF_INET6, packed) + percent + zone
 
 
 def _plain_host(takes: str, host: str) -> str:

@@ -1,5 +1,7 @@
 #include "net/dial_options.h"
 
+#include <arpa/inet.h>
+#include <net/if.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -157,12 +159,35 @@ find(const hp_dial_options *copy, const char *host, uint16_t port)
     return o ? o->addrs : NULL;
 }
 
+enum {
+    V6_HOST_MAX = INET6_ADDRSTRLEN + IF_NAMESIZE + 1
+};
+
+/* A v6 literal as inet_ntop() spells it; anything else as it is. */
+static const char *
+plain_spelling(const char *host, char out[V6_HOST_MAX])
+{
+    struct in6_addr a;
+    size_t n = strcspn(host, "%"); /* the zone, if any */
+    if (strchr(host, ':') == NULL || n >= INET6_ADDRSTRLEN ||
+        strlen(host + n) > IF_NAMESIZE)
+        return host;
+    memcpy(out, host, n);
+    out[n] = '\0';
+    if (inet_pton(AF_INET6, out, &a) != 1 ||
+        inet_ntop(AF_INET6, &a, out, INET6_ADDRSTRLEN) == NULL)
+        return host;
+    return strcat(out, host + n);
+}
+
 const hp_addrs *
 hp_dial_options_override(const hp_dial_options *copy, const char *host,
                          uint16_t port)
 {
     if (copy->n_overrides == 0)
         return NULL;
+    char plain[V6_HOST_MAX];
+    host = plain_spelling(host, plain);
     const hp_addrs *addrs = find(copy, host, port);
     return addrs ? addrs : find(copy, host, 0);
 }

@@ -14,7 +14,8 @@
 
 /* "For this host dial these, and look nothing up." */
 typedef struct hp_override {
-    const char *host; /* lower case, v6 without brackets */
+    const char *host; /* lower case; v6 as inet_ntop() spells it, plus its zone,
+                         without brackets */
     uint16_t port;    /* 0: every port */
     hp_addrs *addrs;
 } hp_override;
@@ -45,8 +46,8 @@ hp_dial_options *hp_dial_options_copy(const hp_dial_options *o);
 void hp_dial_options_free(hp_dial_options *copy); /* NULL is fine */
 
 /* The addresses to dial instead of a look-up, NULL for none: those for this
- * port before those for every port. `copy` is one; the answer lives as long.
- * O(log n). */
+ * port before those for every port. Of a v6 `host` any spelling will do. `copy`
+ * is one; the answer lives as long. O(log n). */
 const hp_addrs *hp_dial_options_override(const hp_dial_options *copy,
                                          const char *host, uint16_t port);
 

@@ -140,11 +140,21 @@ test_override(void)
         uint16_t port;
         const char *want;
     } rows[] = {
-        {"b.test", 443, "10.0.0.1:0"}, {"b.test", 80, "10.0.0.5:0"},
-        {"b.test", 81, "10.0.0.2:0"},  {"a.test", 80, "10.0.0.3:0"},
-        {"a.test", 81, "none"},        {"a.tes", 80, "none"},
-        {"a.test.", 80, "none"},       {"::1", 80, "10.0.0.4:0"},
+        {"b.test", 443, "10.0.0.1:0"},
+        {"b.test", 80, "10.0.0.5:0"},
+        {"b.test", 81, "10.0.0.2:0"},
+        {"a.test", 80, "10.0.0.3:0"},
+        {"a.test", 81, "none"},
+        {"a.tes", 80, "none"},
+        {"a.test.", 80, "none"},
+        {"::1", 80, "10.0.0.4:0"},
         {"c.test", 80, "none"},
+        {"0:0::0001", 80, "10.0.0.4:0"},
+        {"::1%lo", 80, "none"},
+        {"::2", 80, "none"},
+        {":", 80, "none"},
+        {"0000:0000:0000:0000:0000:0000:0000:0000:0000:0001", 80, "none"},
+        {"::1%a-zone-that-is-longer-than-any", 80, "none"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         const hp_addrs *got =

@@ -25,7 +25,22 @@ OK = [serve(respond(b"ok"))]
         ({"resolve": {"a:0": ["10.0.0.1"]}}, ValueError, r"resolve\['a:0'\].*1 to"),
         ({"resolve": {"a:65536": ["10.0.0.1"]}}, ValueError, r"resolve\['a:65536'\]"),
         ({"resolve": {"a:x": ["10.0.0.1"]}}, ValueError, r"resolve\['a:x'\]"),
-        ({"resolve": {"::1": ["10.0.0.1"]}}, ValueError, r"resolve\['::1'\].*ipv6"),
+        (
+            {"resolve": {"::1": ["10.0.0.1"]}},
+            ValueError,
+            r"resolve\['::1'\]: .*\"\[ipv6\]:port\".*for this address \"\[::1\]\"$",
+        ),
+        ({"resolve": {"[a]:80": ["10.0.0.1"]}}, ValueError, r"\"\[ipv6\]:port\""),
+        ({"resolve": {"[1.2.3.4]:80": ["10.0.0.1"]}}, ValueError, r"1.2.3.4\]:80'\]: a"),
+        ({"resolve": {"[::1%]:80": ["10.0.0.1"]}}, ValueError, r"\"\[ipv6\]:port\""),
+        ({"resolve": {"[::1%25]:80": ["10.0.0.1"]}}, ValueError, r"\"\[ipv6\]:port\""),
+        ({"resolve": {"[::1]:80:90": ["10.0.0.1"]}}, ValueError, r"\"\[ipv6\]:port\""),
+        ({"resolve": {"[]:80": ["10.0.0.1"]}}, ValueError, r"\"\[ipv6\]:port\""),
+        (
+            {"resolve": {"[::1]:1": ["::1"], "[0::1]:1": ["::1"]}},
+            ValueError,
+            r"'\[0::1\]:1'\] is there twice, in other letters",
+        ),
         ({"resolve": {"[::1": ["10.0.0.1"]}}, ValueError, r"resolve\['\[::1'\]"),
         ({"resolve": {"[::1]80": ["10.0.0.1"]}}, ValueError, r"resolve\['\[::1\]80'\]"),
         ({"resolve": {"http://a:80": ["10.0.0.1"]}}, ValueError, "resolve.*http://a:80"),
@@ -154,6 +169,32 @@ def test_one_shot_iterables(server):
     options = iter([(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 0)])
     with hpool.Client(resolve=resolve, socket_options=options, timeout=10) as client:
         assert client.get(f"http://a.test:{s.port}/").read() == b"ok"
+
+
+@pytest.mark.parametrize(
+    "key, host",
+    [
+        ("[2001:db8::1]:80", "[2001:db8::1]"),
+        ("[2001:db8::1]", "[2001:db8::1]"),
+        ("[2001:DB8:0::0001]:80", "[2001:db8::1]"),
+        ("[2001:db8::1]:80", "[2001:Db8:0:0::1]"),
+        ("[2001:db8::7f00:1]:80", "[2001:db8::127.0.0.1]"),
+        ("[fe80::1%Eth0]:80", "[FE80:0::1%25Eth0]"),
+        ("[fe80::1%25Eth0]:80", "[fe80::1%25Eth0]"),
+        ("192.0.2.1:80", "192.0.2.1"),
+    ],
+)
+def test_literals_as_keys(server, new_client, key, host):
+    """A literal stands for what it is said to stand for, however it is spelled."""
+    s = server(OK)
+    client = new_client(resolve={key: f"127.0.0.1:{s.port}"})
+    assert client.get(f"http://{host}/").read() == b"ok"
+
+
+def test_the_zone_of_a_key_counts(server, new_client):
+    client = new_client(resolve={"[fe80::1%eth0]": f"127.0.0.1:{server(OK).port}"})
+    with pytest.raises(hpool.ConnectError):
+        client.get("http://[fe80::1%25eth1]/")
 
 
 def test_a_session_takes_them_and_configure_too(server):
