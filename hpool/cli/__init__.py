@@ -188,7 +188,7 @@ def _add_doctor(doctor: argparse.ArgumentParser) -> None:
 
 
 def _add_top(top: argparse.ArgumentParser) -> None:
-    from .load_options import add_load_arguments, seconds_type
+    from .load_options import add_load_arguments, amount_type
 
     top.description = (
         "Put a load on URL through one hpool.Client and show live how the "
@@ -200,7 +200,7 @@ def _add_top(top: argparse.ArgumentParser) -> None:
     top.add_argument(
         "--interval",
         metavar="S",
-        type=seconds_type(0.05),
+        type=amount_type("seconds", 0.05),
         help="seconds from one look to the next (0.25; lines: 1)",
     )
     top.add_argument(

@@ -8,7 +8,7 @@ import os
 import sys
 
 from . import CommandError
-from .load_options import count_type, seconds_type
+from .load_options import amount_type, count_type
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def _add_way(group: argparse._ArgumentGroup) -> None:
         (("-m", "--max-time"), "for all of it"),
         (("--connect-timeout",), "to connect"),
     ):
-        add(*flags, metavar="S", type=seconds_type(0), help=how)
+        add(*flags, metavar="S", type=amount_type("seconds"), help=how)
 
 
 def _add_trust(group: argparse._ArgumentGroup) -> None:

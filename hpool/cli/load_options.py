@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 _MOST_THREADS = 10_000
+# What is out of reach is a slip of the hand, and waits of more seconds than
+# this not every system can do.
+_MOST_COUNTED = 1_000_000_000_000
+_MOST_MEASURED = 1_000_000_000
 # A thread has a socket and a waker; the rest is what Python holds open.
 _DESCRIPTORS_PER_THREAD = 2
 _DESCRIPTORS_BESIDES = 64
@@ -37,46 +41,41 @@ def _refuse(text: str, takes: str) -> argparse.ArgumentTypeError:
     )
 
 
-def count_type(least: int, most: int | None = None) -> Callable[[str], int]:
+def count_type(least: int, most: int = _MOST_COUNTED) -> Callable[[str], int]:
     """For argparse: a whole number in a range."""
-    takes = f"a whole number from {least} " + (f"to {most}" if most else "up")
+    takes = f"a whole number from {least} to {most}"
 
     def whole_number(text: str) -> int:
         if not re.fullmatch(r"[0-9]{1,18}", text):
             raise _refuse(text, takes)
         number = int(text)
-        if number < least or (most is not None and number > most):
+        if not least <= number <= most:
             raise _refuse(text, takes)
         return number
 
     return whole_number
 
 
-def seconds_type(least: float) -> Callable[[str], float]:
-    """For argparse: seconds, from `least` up; 0 means above zero."""
-    takes = f"seconds from {least:g} up" if least else "seconds above zero"
+# As people write numbers; float() takes more.
+_AMOUNT = re.compile(r"([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]+)?", re.IGNORECASE)
 
-    def seconds(text: str) -> float:
-        if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]*)?|\.[0-9]+", text):
+
+def amount_type(
+    unit: str, least: float | None = None
+) -> Callable[[str], float]:
+    """For argparse: so many of `unit`, at least `least`; None: above zero."""
+    above = "above zero" if least is None else f"from {least:g}"
+    takes = f"{unit} {above}, {_MOST_MEASURED} at most"
+
+    def amount(text: str) -> float:
+        number = float(text) if _AMOUNT.fullmatch(text) else -1.0
+        if not (least or 0) <= number <= _MOST_MEASURED:
             raise _refuse(text, takes)
-        number = float(text)
-        if number < least or not number:
+        if least is None and not number:
             raise _refuse(text, takes)
         return number
 
-    return seconds
-
-
-def _seconds_or_zero(text: str) -> float:
-    return 0.0 if re.fullmatch(r"0+(\.0*)?", text) else seconds_type(0)(text)
-
-
-def _per_second(text: str) -> float:
-    if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]*)?|\.[0-9]+", text) or not float(
-        text
-    ):
-        raise _refuse(text, "requests per second, above zero")
-    return float(text)
+    return amount
 
 
 def _header(text: str) -> tuple[str, str]:
@@ -116,7 +115,7 @@ def add_load_arguments(
         "-d",
         "--duration",
         metavar="S",
-        type=seconds_type(0),
+        type=amount_type("seconds"),
         help="for so many seconds",
     )
     load.add_argument(
@@ -130,7 +129,7 @@ def add_load_arguments(
     load.add_argument(
         "--rate",
         metavar="R",
-        type=_per_second,
+        type=amount_type("requests a second", 0.001),
         help="at most R requests a second in all; latencies then count from "
         "the moment a request was due",
     )
@@ -168,9 +167,9 @@ def _add_pool_arguments(group: argparse._ArgumentGroup) -> None:
         ("drain-bytes", 0),
     ):
         group.add_argument(f"--{name}", metavar="N", type=count_type(least))
-    group.add_argument("--max-conn-age", metavar="S", type=seconds_type(0))
+    group.add_argument("--max-conn-age", metavar="S", type=amount_type("seconds"))
     for name in ("idle-conn-timeout", "drain-timeout"):
-        group.add_argument(f"--{name}", metavar="S", type=_seconds_or_zero)
+        group.add_argument(f"--{name}", metavar="S", type=amount_type("seconds", 0))
     group.add_argument(
         "--disable-keepalives", action="store_true", default=None
     )
@@ -180,7 +179,7 @@ def _add_client_arguments(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--timeout",
         metavar="S",
-        type=seconds_type(0),
+        type=amount_type("seconds"),
         help="for each phase of a request (connect 10, else 60)",
     )
     group.add_argument(

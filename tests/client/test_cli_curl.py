@@ -252,6 +252,38 @@ def test_wrong_usage(run, arguments, text):
     assert text in err and "secret" not in err
 
 
+@pytest.mark.parametrize(
+    "option, text, takes",
+    [
+        ("-m", "0", "takes seconds above zero, 1000000000 at most"),
+        ("-m", "nan", "takes seconds above zero, 1000000000 at most"),
+        ("-m", "1e10", "takes seconds above zero, 1000000000 at most"),
+        ("--connect-timeout", "-1", "takes seconds above zero, 1000000000 at most"),
+        ("--retry", "-1", "takes a whole number from 0 to 1000000000000"),
+        ("--retry", "1e3", "takes a whole number from 0 to 1000000000000"),
+        ("--max-redirs", "9" * 19, "takes a whole number from 0 to 1000000000000"),
+    ],
+)
+def test_numbers_out_of_range(option, text, takes, capsys):
+    with pytest.raises(SystemExit):
+        main(["get", option, text, "http://127.0.0.1:1/"])
+    err = capsys.readouterr().err.splitlines()[-1]
+    assert err.endswith(f"{takes}, not {text!r}")
+    assert option in err
+
+
+def test_numbers_at_the_end_of_their_range(run, server):
+    s = server([serve(OK)])
+    amounts = [
+        ("-m", "1e9"),
+        ("--connect-timeout", "1e9"),
+        ("--retry", str(10**12)),
+        ("--max-redirs", str(10**12)),
+    ]
+    arguments = [word for pair in amounts for word in pair]
+    assert run("get", *arguments, s.url) == (0, b"body\n", "")
+
+
 def test_a_file_that_is_not_there(run, tmp_path):
     missing = str(tmp_path / "missing")
     for arguments in (("-d", f"@{missing}"), ("-T", missing), ("-F", f"a=@{missing}")):

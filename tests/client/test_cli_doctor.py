@@ -279,6 +279,67 @@ def test_wrong_usage(wrong, capsys):
     assert "hush" not in err
 
 
+ABOVE_ZERO = "takes seconds above zero, 1000000000 at most"
+
+
+@pytest.mark.parametrize(
+    "option, text, takes",
+    [
+        ("-d", "-1", ABOVE_ZERO),
+        ("-d", "nan", ABOVE_ZERO),
+        ("-d", "inf", ABOVE_ZERO),
+        ("-d", "1e10", ABOVE_ZERO),
+        ("-d", "1e-400", ABOVE_ZERO),
+        ("-d", "1_0", ABOVE_ZERO),
+        ("-d", "", ABOVE_ZERO),
+        ("-d", "\u0661", ABOVE_ZERO),
+        ("--timeout", "1e999", ABOVE_ZERO),
+        ("--max-conn-age", "0", ABOVE_ZERO),
+        ("--idle-conn-timeout", "-0.1", "takes seconds from 0, 1000000000 at most"),
+        ("--rate", "1e-9", "takes requests a second from 0.001, 1000000000 at most"),
+        ("-n", "1e9", "takes a whole number from 1 to 1000000000000"),
+        ("-n", "9" * 30, "takes a whole number from 1 to 1000000000000"),
+        ("-c", "1.5", "takes a whole number from 1 to 10000"),
+        ("--max-conns", "-1", "takes a whole number from 1 to 1000000000000"),
+        ("--drain-bytes", "-1", "takes a whole number from 0 to 1000000000000"),
+    ],
+)
+def test_numbers_out_of_range(option, text, takes, capsys):
+    """The text says the range, and what was given."""
+    with pytest.raises(SystemExit):
+        main(["doctor", option, text, "http://127.0.0.1:1/"])
+    err = capsys.readouterr().err.splitlines()[-1]
+    assert err.endswith(f"{takes}, not {text!r}")
+    assert option in err
+
+
+def test_numbers_at_the_end_of_their_range(run, hello):
+    """Nobody waits so long, and nothing fails on it."""
+    amounts = [
+        ("-d", "1e9"),
+        ("--timeout", "1E9"),
+        ("--rate", "1e9"),
+        ("--idle-conn-timeout", "1000000000."),
+        ("--drain-timeout", "0.0"),
+        ("--max-conn-age", ".5e+1"),
+        ("--max-conns", str(10**12)),
+        ("--max-waiting", "0"),
+        ("--drain-bytes", str(10**12)),
+        ("--max-requests-per-conn", str(10**12)),
+        ("-n", "3"),
+    ]
+    arguments = [word for pair in amounts for word in pair]
+    status, out, err = run("doctor", *arguments, hello.url)
+    assert (status, err) == (0, "")
+
+
+@pytest.mark.parametrize("rate", ["0.001", "1e9"])
+def test_a_rate_at_the_end_of_its_range(run, hello, rate):
+    """The second request would be due when the time is long over."""
+    status, _, err = run("doctor", "--rate", rate, "-d", "0.05", hello.url)
+    assert (status, err) == (0, "")
+
+
 def test_without_a_url():
     with pytest.raises(SystemExit) as caught:
         main(["doctor"])
