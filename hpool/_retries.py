@@ -216,7 +216,10 @@ def _flag(name: str, value: object) -> bool:
 def _number(name: str, value: object, takes: str) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise TypeError(f"{name} takes {takes}, not {type(value).__name__}")
-    return float(value)
+    try:
+        return float(value)
+    except OverflowError:
+        raise InvalidArgument(f"{name} takes {takes}, not an int so large") from None
 
 
 def _seconds(name: str, value: object) -> float:

@@ -40,7 +40,10 @@ def _number(name: str, value: object, takes: str) -> float:
     ):
         kind = type(value).__name__
         raise TypeError(f"{name} takes {takes}, not {kind}")
-    number = float(value)  # type: ignore[arg-type]
+    try:
+        number = float(value)  # type: ignore[arg-type]
+    except OverflowError:
+        raise InvalidArgument(f"{name} takes {takes}, not an int so large") from None
     if number != number or number in (float("inf"), float("-inf")):
         raise InvalidArgument(f"{name} takes {takes}, not {number}")
     return number

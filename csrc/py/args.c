@@ -126,11 +126,8 @@ hpy_arg_size(PyObject *v, const char *what, int64_t fallback, int64_t *out)
                      Py_TYPE(v)->tp_name);
         return -1;
     }
-    Py_ssize_t n = PyNumber_AsSsize_t(v, PyExc_OverflowError);
-    if (n == -1 && PyErr_Occurred())
-        return -1;
-    *out = n;
-    return 0;
+    *out = PyNumber_AsSsize_t(v, NULL); /* clipped: more than there can be */
+    return *out == -1 && PyErr_Occurred() ? -1 : 0;
 }
 
 static hp_ns
@@ -155,7 +152,11 @@ hpy_arg_seconds(hpy_state *st, PyObject *v, const char *what, bool zero_ok,
                          "%s must be a number of seconds or None, not %s", what,
                          Py_TYPE(v)->tp_name);
         }
-        return -1;
+        if (!PyErr_ExceptionMatches(PyExc_OverflowError))
+            return -1;
+        PyErr_Clear();
+        return hpy_raise_argument(st, "%s takes seconds, not an int so large",
+                                  what);
     }
     if (isnan(s) || s < 0 || (s == 0 && !zero_ok))
         return hpy_raise_argument(st,

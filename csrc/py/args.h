@@ -20,8 +20,8 @@ int hpy_args_parse(hpy_state *st, const hpy_signature *sig,
                    PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames,
                    PyObject **out);
 
-/* None or missing: `fallback`. -1 with TypeError or ValueError naming `what`.
- */
+/* None or missing: `fallback`. -1 with TypeError naming `what`. A size that does
+ * not fit is the largest there is. */
 int hpy_arg_bool(PyObject *v, const char *what, bool fallback, bool *out);
 int hpy_arg_size(PyObject *v, const char *what, int64_t fallback, int64_t *out);
 

@@ -181,12 +181,22 @@ static const hpy_signature warm_signature = {
         HPY_BIT(CERT) | HPY_BIT(TLS) | HPY_BIT(PROXY) | HPY_BIT(PROXIES) |
         HPY_BIT(CANCEL)};
 
+/* A host has so many ports to be connected to from one address. */
+#define WARM_MOST 65535
+
 static int
 how_many(hpy_state *st, PyObject *v, int64_t *n)
 {
+    if (v == Py_None || !PyIndex_Check(v) || PyBool_Check(v)) {
+        PyErr_Format(PyExc_TypeError, "n takes an int from 1 to %d, not %s",
+                     WARM_MOST, Py_TYPE(v)->tp_name);
+        return -1;
+    }
     if (hpy_arg_size(v, "n", 0, n) < 0)
         return -1;
-    return *n > 0 ? 0 : hpy_raise_argument(st, "n takes an int from 1 up");
+    if (*n > 0 && *n <= WARM_MOST)
+        return 0;
+    return hpy_raise_argument(st, "n takes an int from 1 to %d", WARM_MOST);
 }
 
 /* A response that nobody sees, and that holds no connection. */

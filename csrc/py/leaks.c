@@ -161,7 +161,11 @@ parse_older_than(hpy_state *st, PyObject *v, double *seconds)
                          "older_than must be a number of seconds, not %s",
                          Py_TYPE(v)->tp_name);
         }
-        return -1;
+        if (!PyErr_ExceptionMatches(PyExc_OverflowError))
+            return -1;
+        PyErr_Clear();
+        return hpy_raise_argument(
+            st, "older_than takes seconds, not an int so large");
     }
     if (isnan(*seconds) || *seconds < 0)
         return hpy_raise_argument(st, "older_than takes seconds from 0 up");

@@ -490,6 +490,32 @@ def test_sizes_of_a_wrong_kind(server, new_client, size):
     assert response.read() == b"body"
 
 
+def test_sizes_beyond_all_memory(server, new_client):
+    """Ints that no machine counts so far as are the largest there is."""
+    s = server([serve(respond(b"body"))])
+    huge = 2**64
+    limits = hpool.Limits(max_conns=huge, max_idle_conns=huge, drain_bytes=huge)
+    client = new_client(limits=limits, max_size=huge, max_decoded_size=huge)
+    assert client.get(s.url).read(huge) == b"body"
+    assert client.get(s.url).read(-huge) == b"body"
+    assert list(client.get(s.url).iter_content(huge)) == [b"body"]
+    assert client.get(s.url).raw.read(huge) == b"body"
+
+
+@pytest.mark.parametrize("seconds", [2**2000, -(2**2000)])
+def test_seconds_beyond_all_numbers(new_client, seconds):
+    client = new_client()
+    for name, call in {
+        "older_than": lambda: client.leaks(older_than=seconds),
+        "dns_ttl": lambda: hpool.Client(dns_ttl=seconds),
+        "deadline": lambda: hpool.deadline(seconds),
+        "idle_conn_timeout": lambda: hpool.Limits(idle_conn_timeout=seconds),
+        "backoff_max": lambda: hpool.Retries(backoff_max=seconds),
+    }.items():
+        with pytest.raises(ValueError, match=f"^{name} takes seconds"):
+            call()
+
+
 def test_chunk_sizes_that_mean_nothing(server, new_client):
     """A chunk size of 0 or less is a ValueError; the body stays whole."""
     s = server([serve(respond(b"body"))])

@@ -115,15 +115,17 @@ def test_base_url(server, new_client):
 
 
 def test_custom_dial(server, new_client):
-    """dial= makes each of the sockets."""
+    """dial= makes each of the sockets, one after the other, on this thread."""
     s = server([serve(OK)])
     asked = []
 
     def dial(host, port, timeout):
+        assert threading.get_ident() == here
+        assert gauges(client) == (len(asked), 0, 1, 0, 0)
         asked.append((host, port))
         return socket.create_connection((host, port), timeout)
 
-    client = new_client(dial=dial)
+    client, here = new_client(dial=dial), threading.get_ident()
     assert client.warm(s.url, 3) == 3
     assert asked == [("127.0.0.1", s.port)] * 3
     assert client.get(s.url).read() == b"ok"
@@ -394,16 +396,22 @@ def test_a_handshake_that_hangs(server, new_client, ca):
 # ---- arguments ---------------------------------------------------------------
 
 
-@pytest.mark.parametrize("n", [0, -1])
-def test_n_is_at_least_one(new_client, n):
-    with pytest.raises(ValueError, match="n takes an int from 1 up"):
+@pytest.mark.parametrize("n", [0, -1, 65536, 2**31, 2**64, -(2**64)])
+def test_n_is_in_its_range(new_client, n):
+    with pytest.raises(hpool.InvalidArgument, match="^n takes an int from 1 to 65535$"):
         new_client().warm("http://127.0.0.1:1/", n)
 
 
-@pytest.mark.parametrize("n", ["5", 1.5, True])
+@pytest.mark.parametrize("n", [None, "5", 1.5, True, float("nan")])
 def test_n_is_a_number(new_client, n):
-    with pytest.raises(TypeError, match="n must be an int"):
+    kind = type(n).__name__
+    with pytest.raises(TypeError, match=f"^n takes an int from 1 to 65535, not {kind}$"):
         new_client().warm("http://127.0.0.1:1/", n)
+
+
+def test_n_is_required(new_client):
+    with pytest.raises(TypeError, match="missing required argument: 'n'"):
+        new_client().warm("http://127.0.0.1:1/")
 
 
 def test_the_url(new_client):
