@@ -10,7 +10,6 @@ import threading
 from collections.abc import Mapping, MutableMapping
 from http.cookiejar import Cookie, CookieJar, DefaultCookiePolicy
 from typing import cast
-from urllib.parse import urlsplit
 
 from ..errors import CookieConflict, InvalidArgument
 from .cookie_rules import (
@@ -303,18 +302,6 @@ def of(value: Any) -> Cookies:
     return Cookies(value)
 
 
-def of_call(value: Any, url: str) -> Cookies:
-    """The cookies= of a call for `url`, to be changed: what has no domain is
-    for that host only."""
-    host = urlsplit(url).hostname or ""
-    own = Cookies()
-    for c in cookies_in(value):
-        if not c.domain:
-            c.domain, c.domain_specified = host, False
-        own.set_cookie(c)
-    return own
-
-
 def of_response(response: Any) -> Cookies:
     """For Response.cookies: what this one answer sets."""
     own = Cookies()
@@ -397,14 +384,13 @@ def make_cookie(
 class CallCookies:
     """What a call sends at each hop: the pieces of its own Cookie header, then
     its cookies=, then the client's. Of one name the first wins; a name that a
-    server has set meanwhile is the server's."""
+    server has set meanwhile is the server's. What was given without a domain
+    is for the first origin alone."""
 
-    def __init__(
-        self, kept: Cookies | None, given: Any, url: str, header: str
-    ) -> None:
+    def __init__(self, kept: Cookies | None, given: Any, header: str) -> None:
         self._own = [piece.strip() for piece in header.split(";")]
         self._own = [piece for piece in self._own if piece]
-        self._given = None if given is None else of_call(given, url)
+        self._given = None if given is None else Cookies(given)
         self._kept = kept
 
     def header(self, url: str, is_named: bool) -> str:

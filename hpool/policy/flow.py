@@ -388,7 +388,6 @@ class Flow:
             self._cookies = CallCookies(
                 self._kept_cookies,
                 self._given_cookies,
-                request.url,
                 "; ".join(request.headers.get_list("Cookie")),
             )
         return self._cookies

@@ -43,9 +43,7 @@ def _add_cookies(request: PreparedRequest, given: Any, kept: Any) -> None:
     from .cookies import CallCookies
 
     own = "; ".join(request.headers.get_list("Cookie"))
-    header = CallCookies(kept, given, request.url, own).header(
-        request.url, True
-    )
+    header = CallCookies(kept, given, own).header(request.url, True)
     if header:
         request.headers["Cookie"] = header
 

@@ -134,7 +134,7 @@ def _put_cookies(client: Session, request: PreparedRequest) -> None:
     from .cookies import CallCookies
 
     own = request.headers.pop("Cookie", "")
-    cookies = CallCookies(client.cookies, None, request.url, own)
+    cookies = CallCookies(client.cookies, None, own)
     line = cookies.header(request.url, True)
     if line:
         request.headers["Cookie"] = line

@@ -18,6 +18,7 @@ SENT = {
     "Proxy-Authorization": "Basic czNjcmV0",
     "X-Custom": "kept",
 }
+HEADERS = {"Proxy-Authorization": "Basic czNjcmV0", "X-Custom": "kept"}
 DOORS = {}
 
 
@@ -67,6 +68,23 @@ def module(settings, url):
         return hpool.get(url, headers=SENT).content
     finally:
         hpool.configure()
+
+
+def arguments():
+    return {"auth": hpool.auth.BearerAuth("s3cret"), "cookies": {"k": "v"}}
+
+
+@door
+def call_arguments(settings, url):
+    """Credentials that are no headers when they are given."""
+    with hpool.Client(**settings) as client:
+        return client.get(url, headers=HEADERS, **arguments()).content
+
+
+@door
+def client_arguments(settings, url):
+    with hpool.Client(headers=HEADERS, **arguments(), **settings) as client:
+        return client.get(url).content
 
 
 def hops(row):
