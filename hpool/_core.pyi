@@ -81,8 +81,10 @@ _CookiesIn: TypeAlias = (
 _HooksIn: TypeAlias = Mapping[str, Any]
 _CheckRedirect: TypeAlias = Callable[[PreparedRequest, list[Response]], Any]
 
-# A bool when it is assigned: what calls without stream= go by.
+# Also what calls without stream= go by: a bool when it is assigned, and as
+# good as one when it is read.
 class _Stream(Protocol):
+    def __bool__(self) -> bool: ...
     def __call__(
         self,
         method: str,
@@ -545,11 +547,13 @@ class Client:
     @mounts.setter
     def mounts(self, value: Mapping[str, Any] | None) -> None: ...
     @property
-    def adapters(self) -> Mapping[str, Any]: ...
+    def adapters(self) -> MutableMapping[str, Any]: ...
     @adapters.setter
     def adapters(self, value: Mapping[str, Any] | None) -> None: ...
     @property
     def base_url(self) -> str: ...
+    @base_url.setter
+    def base_url(self, value: str | None) -> None: ...
     @property
     def limits(self) -> Limits: ...
     @property
@@ -588,6 +592,7 @@ class Client:
     def trust_env(self, value: bool) -> None: ...
 
 class Session(Client):
+    __attrs__: list[str]
     def merge_environment_settings(
         self, url: str, proxies: Any, stream: Any, verify: Any, cert: Any
     ) -> dict[str, Any]: ...
@@ -610,6 +615,9 @@ class Session(Client):
     def rebuild_method(
         self, prepared_request: PreparedRequest, response: Response
     ) -> None: ...
+    def rebuild_proxies(
+        self, prepared_request: PreparedRequest, proxies: Any
+    ) -> dict[str, Any]: ...
     def should_strip_auth(self, old_url: str, new_url: str) -> bool: ...
 
 @final

@@ -3,6 +3,7 @@
 #include <math.h>
 
 #include "cancel.h"
+#include "client.h"
 #include "errors.h"
 
 /* ---- signatures ---- */
@@ -86,7 +87,7 @@ int
 hpy_arg_bool(PyObject *v, const char *what, bool fallback, bool *out)
 {
     *out = fallback;
-    if (!hpy_given(v))
+    if (!hpy_given(v) || hpy_stream_is_on(v, out))
         return 0;
     if (!PyBool_Check(v)) {
         PyErr_Format(PyExc_TypeError, "%s must be True or False, not %s", what,

@@ -14,7 +14,6 @@ typedef struct hpy_client {
     PyObject *weakrefs;
     /* fixed after __init__ */
     hp_transport *transport; /* NULL before __init__ */
-    PyObject *base_url;      /* str, or NULL */
     PyObject *limits;        /* config.Limits, or NULL */
     PyObject *retries;       /* what retries= was given, or NULL */
     PyObject *tls;
@@ -43,6 +42,30 @@ hpy_defaults *hpy_client_defaults(hpy_client *c);
 
 /* 0, or -1 with RuntimeError when __init__ was never called. */
 int hpy_client_check(hpy_client *c);
+
+/* The slots that Session goes on from. */
+int hpy_client_traverse(PyObject *op, visitproc visit, void *arg);
+int hpy_client_clear(PyObject *op);
+void hpy_client_dealloc(PyObject *op);
+
+/* session_type.c */
+
+/* {name: Session's method} of the steps of a call that others may put their own
+ * in place of. RAISES. */
+PyObject *hpy_session_steps(PyTypeObject *session_type);
+int hpy_session_add_attrs(PyTypeObject *session_type);
+/* The names of those that are not ours: a frozenset. RAISES. */
+PyObject *hpy_client_own_steps(hpy_client *c);
+/* Whether request() is not ours, so that every verb goes there. -1: RAISES. */
+int hpy_client_has_own_request(hpy_client *c);
+int hpy_client_setattro(PyObject *op, PyObject *name, PyObject *value);
+
+/* stream_type.c */
+extern PyType_Spec hpy_stream_spec;
+/* New reference. RAISES. */
+PyObject *hpy_stream_new(hpy_client *c, bool on);
+/* false: `v` is none. */
+bool hpy_stream_is_on(PyObject *v, bool *on);
 
 struct hpy_response;
 
@@ -105,12 +128,16 @@ int hpy_client_choose_proxy(struct hpy_response *r, PyObject *const *args,
 
 /* client_settings.c */
 int hpy_client_init(PyObject *op, PyObject *args, PyObject *kwargs);
+/* 0 for what base_url may be. RAISES. */
+int hpy_check_base_url(hpy_client *c, PyObject *v);
 /* A copy of a dict, so that a later change of the caller's has no effect; else
  * `v` itself. New reference. */
 PyObject *hpy_own_params(PyObject *v);
 
 /* client_attributes.c */
 extern PyGetSetDef hpy_client_getset[];
+/* Looks at hpy_client_own_steps() anew. RAISES. */
+int hpy_client_steps_changed(hpy_client *c);
 /* A trace handler told after the user's own, or None. RAISES. */
 int hpy_client_set_log(hpy_client *c, PyObject *log);
 

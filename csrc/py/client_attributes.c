@@ -23,6 +23,7 @@ static hpy_default_values
 values_of(const hpy_defaults *d)
 {
     return (hpy_default_values){.headers = d->headers,
+                                .base_url = d->base_url,
                                 .params = d->params,
                                 .timeout = d->timeout,
                                 .trace = d->trace,
@@ -40,12 +41,13 @@ put_over(hpy_default_values *v, const hpy_default_values *given)
 {
     const struct {
         PyObject **to, *from;
-    } all[] = {{&v->headers, given->headers}, {&v->params, given->params},
-               {&v->timeout, given->timeout}, {&v->trace, given->trace},
-               {&v->log, given->log},         {&v->policy, given->policy},
-               {&v->proxies, given->proxies}, {&v->verify, given->verify},
-               {&v->cert, given->cert},       {&v->trust_env, given->trust_env},
-               {&v->stream, given->stream}};
+    } all[] = {
+        {&v->headers, given->headers},     {&v->base_url, given->base_url},
+        {&v->params, given->params},       {&v->timeout, given->timeout},
+        {&v->trace, given->trace},         {&v->log, given->log},
+        {&v->policy, given->policy},       {&v->proxies, given->proxies},
+        {&v->verify, given->verify},       {&v->cert, given->cert},
+        {&v->trust_env, given->trust_env}, {&v->stream, given->stream}};
     for (size_t i = 0; i < Py_ARRAY_LENGTH(all); i++) {
         if (all[i].from != NULL)
             *all[i].to = all[i].from;
@@ -150,6 +152,27 @@ set_headers(PyObject *op, PyObject *value, void *closure)
     hpy_unlock(&c->lock);
     Py_XDECREF(view);
     return 0;
+}
+
+static PyObject *
+get_base_url(PyObject *op, void *closure)
+{
+    hpy_client *c = (hpy_client *)op;
+    if (hpy_client_check(c) < 0)
+        return NULL;
+    hpy_defaults *d = hpy_client_defaults(c);
+    PyObject *v = Py_XNewRef(d->base_url);
+    hpy_defaults_unref(d);
+    return v == NULL ? PyUnicode_FromString("") : v;
+}
+
+static int
+set_base_url(PyObject *op, PyObject *value, void *closure)
+{
+    if (refuse_delete(value, "base_url") < 0 ||
+        hpy_check_base_url((hpy_client *)op, value) < 0)
+        return -1;
+    return CHANGE(op, base_url, value);
 }
 
 static PyObject *
@@ -360,6 +383,24 @@ set_policy(PyObject *op, PyObject *value, void *name)
     return rc < 0 ? -1 : 0;
 }
 
+int
+hpy_client_steps_changed(hpy_client *c)
+{
+    PyObject *own = hpy_client_own_steps(c);
+    int rc = own == NULL ? -1 : set_policy((PyObject *)c, own, "overrides");
+    Py_XDECREF(own);
+    return rc;
+}
+
+static PyObject *
+get_adapters(PyObject *op, void *closure)
+{
+    hpy_client *c = (hpy_client *)op;
+    if (hpy_client_check(c) < 0)
+        return NULL;
+    return hpy_helper_call(c->st, HPY_HELPER_ADAPTERS_VIEW, 1, op);
+}
+
 /* ---- trust and streaming ---- */
 
 static PyObject *
@@ -440,18 +481,16 @@ set_trust_env(PyObject *op, PyObject *value, void *closure)
     return rc;
 }
 
-#define FAST(f) (PyCFunction)(void (*)(void))(f), METH_FASTCALL | METH_KEYWORDS
-
-static PyMethodDef stream_def = {
-    "stream", FAST(hpy_client_stream),
-    PyDoc_STR("stream($self, /, method, url, **keywords)\n--\n\n"
-              "request() with stream=True, for use in a with statement.")};
-
-/* A method as in httpx; what is assigned is as in requests. */
 static PyObject *
 get_stream(PyObject *op, void *closure)
 {
-    return PyCFunction_New(&stream_def, op);
+    hpy_client *c = (hpy_client *)op;
+    if (hpy_client_check(c) < 0)
+        return NULL;
+    hpy_defaults *d = hpy_client_defaults(c);
+    bool on = d->stream;
+    hpy_defaults_unref(d);
+    return hpy_stream_new(c, on);
 }
 
 static int
@@ -461,13 +500,6 @@ set_stream(PyObject *op, PyObject *value, void *closure)
 }
 
 /* ---- what is fixed ---- */
-
-static PyObject *
-get_base_url(PyObject *op, void *closure)
-{
-    PyObject *v = ((hpy_client *)op)->base_url;
-    return v == NULL ? PyUnicode_FromString("") : Py_NewRef(v);
-}
 
 static PyObject *
 get_limits(PyObject *op, void *closure)
@@ -551,8 +583,12 @@ PyGetSetDef hpy_client_getset[] = {
      "Which transport serves which URLs: a mapping of prefixes and patterns\n"
      "to transports, where None is the client's own pool. See mount().",
      "mounts"},
-    {"adapters", get_policy, set_policy, "requests' name of mounts.", "mounts"},
-    {"base_url", get_base_url, NULL, "str: put before relative URLs.", NULL},
+    {"adapters", get_adapters, set_policy,
+     "The same in requests' manner: a mutable mapping in which \"https://\"\n"
+     "and \"http://\" are always found.",
+     "mounts"},
+    {"base_url", get_base_url, set_base_url, "str: put before relative URLs.",
+     NULL},
     {"limits", get_limits, NULL, "Limits of the pool; fixed.", NULL},
     {"retries", get_retries, NULL, "Retries; fixed.", NULL},
     {"closed", get_closed, NULL, "bool: whether close() was called.", NULL},
@@ -565,7 +601,7 @@ PyGetSetDef hpy_client_getset[] = {
      "The client certificate; takes what cert= takes.", NULL},
     {"stream", get_stream, set_stream,
      "stream(method, url, **keywords): request() with stream=True, for use in\n"
-     "a with statement. A bool that is assigned is what calls without\n"
+     "a with statement. As a bool, read or assigned: what calls without\n"
      "stream= go by.",
      NULL},
     {"tls", get_object, NULL, "What tls= was given; fixed.", AT(tls)},

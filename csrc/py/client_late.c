@@ -69,6 +69,12 @@ const char hpy_rebuild_method_doc[] =
 Gives a request to which `response` redirects its method. An own one in a\n\
 subclass is called.";
 
+const char hpy_rebuild_proxies_doc[] =
+    "rebuild_proxies($self, /, prepared_request, proxies)\n--\n\n\
+The proxies for a request to which a redirect leads, as a dict: `proxies`,\n\
+the session's, and the environment's for its URL. Takes Proxy-Authorization\n\
+off it. An own one in a subclass is called.";
+
 const char hpy_should_strip_auth_doc[] =
     "should_strip_auth($self, /, old_url, new_url)\n--\n\n\
 Whether credentials for `old_url` are not for `new_url`: scheme, host or port\n\

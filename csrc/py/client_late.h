@@ -13,6 +13,7 @@
     X(resolve_redirects, SESSION_RESOLVE)                                      \
     X(rebuild_auth, SESSION_AUTH)                                              \
     X(rebuild_method, SESSION_METHOD)                                          \
+    X(rebuild_proxies, SESSION_PROXIES)                                        \
     X(should_strip_auth, SESSION_STRIP)
 
 /* METH_VARARGS | METH_KEYWORDS */

@@ -102,7 +102,7 @@ add_params(hpy_response *r, PyObject *own)
 static int
 put_together(hpy_response *r, PyObject *const *a)
 {
-    PyObject *base = r->client->base_url;
+    PyObject *base = r->defaults->base_url;
     if (base != NULL) {
         PyObject *url =
             hpy_helper_call(r->st, HPY_HELPER_JOIN_BASE, 2, base, r->url);
@@ -122,7 +122,7 @@ url_and_span(hpy_response *r, PyObject *const *a, hp_span *out)
     if (utf8_span(r->st, r->url, "url", HP_E_INVALID_URL, out) < 0)
         return -1;
     if (r->exact ||
-        (r->client->base_url == NULL && r->defaults->params == NULL &&
+        (r->defaults->base_url == NULL && r->defaults->params == NULL &&
          !hpy_given(a[HPY_ARG_PARAMS])))
         return 0;
     if (put_together(r, a) < 0)

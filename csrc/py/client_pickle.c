@@ -70,6 +70,9 @@ current_settings(hpy_client *c)
         Py_CLEAR(out);
     if (out != NULL &&
         (put_proxies(c, d, out) < 0 ||
+         PyDict_SetItemString(out, "base_url",
+                              d->base_url == NULL ? Py_None : d->base_url) <
+             0 ||
          put_setting(out, "headers", headers) < 0 ||
          put_setting(out, "params", d->params) < 0 ||
          put_setting(out, "timeout", d->timeout) < 0 ||

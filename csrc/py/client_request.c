@@ -246,20 +246,7 @@ hpy_client_warm(PyObject *op, PyObject *const *args, Py_ssize_t nargs,
     return ready;
 }
 
-/* ---- subclasses ---- */
-
-/* Whether a subclass has its own request(): then every verb goes there. */
-static int
-overrides_request(hpy_client *c)
-{
-    hpy_state *st = c->st;
-    PyTypeObject *type = Py_TYPE(c);
-    if (type == st->client_type || type == st->session_type)
-        return 0;
-    PyObject *f = PyObject_GetAttr((PyObject *)type, st->request_name);
-    Py_XDECREF(f);
-    return f == NULL ? -1 : f != st->client_request;
-}
+/* ---- another request() ---- */
 
 static PyObject *
 call_request(hpy_client *c, PyObject *method, PyObject *const *a)
@@ -288,7 +275,9 @@ dispatch(hpy_client *c, hpy_verb verb, PyObject *method, PyObject **a,
          bool named)
 {
     if (verb != HPY_VERB_REQUEST) {
-        int other = overrides_request(c);
+        int other = Py_IS_TYPE(c, c->st->client_type)
+                        ? 0
+                        : hpy_client_has_own_request(c);
         if (verb == HPY_VERB_STREAM)
             a[HPY_ARG_STREAM] = Py_True;
         if (other != 0)

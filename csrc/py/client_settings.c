@@ -137,7 +137,7 @@ set_size(hpy_client *c, PyObject *v, const char *name, int64_t *out)
 
 /* The rest is judged with the first URL made of it. */
 static int
-check_base_url(hpy_client *c, PyObject *v)
+check_scheme(hpy_client *c, PyObject *v)
 {
     Py_ssize_t n;
     const char *p = PyUnicode_AsUTF8AndSize(v, &n);
@@ -154,8 +154,8 @@ check_base_url(hpy_client *c, PyObject *v)
                               "base_url must begin with http:// or https://");
 }
 
-static int
-set_base_url(hpy_client *c, PyObject *v)
+int
+hpy_check_base_url(hpy_client *c, PyObject *v)
 {
     if (!hpy_given(v))
         return 0;
@@ -164,12 +164,7 @@ set_base_url(hpy_client *c, PyObject *v)
                      Py_TYPE(v)->tp_name);
         return -1;
     }
-    if (PyUnicode_GetLength(v) == 0)
-        return 0;
-    if (check_base_url(c, v) < 0)
-        return -1;
-    c->base_url = Py_NewRef(v);
-    return 0;
+    return PyUnicode_GetLength(v) == 0 ? 0 : check_scheme(c, v);
 }
 
 static int
@@ -197,7 +192,8 @@ set_fixed(hpy_client *c, PyObject **v)
     c->call_tls = PyDict_New();
     c->made_proxies = PyDict_New();
     if (c->call_tls == NULL || c->made_proxies == NULL || set_flags(c, v) < 0 ||
-        set_retries(c, v[RETRIES]) < 0 || set_base_url(c, v[BASE_URL]) < 0 ||
+        set_retries(c, v[RETRIES]) < 0 ||
+        hpy_check_base_url(c, v[BASE_URL]) < 0 ||
         set_encoding(c, v[DEFAULT_ENCODING]) < 0 ||
         set_size(c, v[MAX_SIZE], "max_size", &c->max_size) < 0)
         return -1;
@@ -211,11 +207,20 @@ hpy_own_params(PyObject *v)
     return v != NULL && PyDict_CheckExact(v) ? PyDict_Copy(v) : Py_XNewRef(v);
 }
 
-static bool
-is_subclass(hpy_client *c)
+/* Puts the names of the methods in `given` that are not ours, if any. */
+static int
+add_own_steps(hpy_client *c, PyObject *given)
 {
-    return !Py_IS_TYPE(c, c->st->client_type) &&
-           !Py_IS_TYPE(c, c->st->session_type);
+    if (Py_IS_TYPE(c, c->st->client_type))
+        return 0;
+    PyObject *own = hpy_client_own_steps(c);
+    if (own == NULL)
+        return -1;
+    int rc = PySet_GET_SIZE(own) == 0
+                 ? 0
+                 : PyDict_SetItemString(given, "overrides", own);
+    Py_DECREF(own);
+    return rc;
 }
 
 /* What policy.settings makes of its settings; None when there are none. */
@@ -231,8 +236,7 @@ settled_policy(hpy_client *c, PyObject **v)
     if (given != NULL && v[TRUST_ENV] != Py_False && hpy_netrc_exists() &&
         PyDict_SetItemString(given, "netrc", Py_True) < 0)
         Py_CLEAR(given);
-    if (given != NULL && is_subclass(c) &&
-        PyDict_SetItemString(given, "overrides", (PyObject *)Py_TYPE(c)) < 0)
+    if (given != NULL && add_own_steps(c, given) < 0)
         Py_CLEAR(given);
     if (given != NULL && PyDict_GET_SIZE(given) == 0)
         policy = Py_NewRef(Py_None);
@@ -280,6 +284,7 @@ set_defaults(hpy_client *c, PyObject **v)
         return -1;
     hpy_default_values first = {
         .headers = hpy_default_headers(c->st, v[HEADERS], c->decompress),
+        .base_url = v[BASE_URL],
         .params = params,
         .timeout = v[TIMEOUT] == Py_Ellipsis ? NULL : v[TIMEOUT],
         .trace = v[TRACE],

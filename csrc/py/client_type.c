@@ -1,4 +1,4 @@
-/* The types Client and Session: life cycle and everything but the verbs
+/* The type Client: life cycle and everything but the verbs
  * (client_request.c), the settings (client_settings.c) and TLS
  * (client_tls.c). */
 #include "client.h"
@@ -20,8 +20,8 @@ client_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     return (PyObject *)self;
 }
 
-static int
-client_traverse(PyObject *op, visitproc visit, void *arg)
+int
+hpy_client_traverse(PyObject *op, visitproc visit, void *arg)
 {
     hpy_client *self = (hpy_client *)op;
     HPY_VISIT_TYPE(op);
@@ -37,11 +37,10 @@ client_traverse(PyObject *op, visitproc visit, void *arg)
     return hpy_defaults_traverse(self->defaults, visit, arg);
 }
 
-static int
-client_clear(PyObject *op)
+int
+hpy_client_clear(PyObject *op)
 {
     hpy_client *self = (hpy_client *)op;
-    Py_CLEAR(self->base_url);
     Py_CLEAR(self->limits);
     Py_CLEAR(self->retries);
     Py_CLEAR(self->tls);
@@ -57,15 +56,15 @@ client_clear(PyObject *op)
     return 0;
 }
 
-static void
-client_dealloc(PyObject *op)
+void
+hpy_client_dealloc(PyObject *op)
 {
     hpy_client *self = (hpy_client *)op;
     PyTypeObject *type = Py_TYPE(op);
     PyObject_GC_UnTrack(op);
     if (self->weakrefs != NULL)
         PyObject_ClearWeakRefs(op);
-    client_clear(op);
+    hpy_client_clear(op);
     if (self->transport != NULL)
         hp_transport_unref(self->transport);
     type->tp_free(op);
@@ -231,11 +230,15 @@ client_repr(PyObject *op)
     hpy_client *self = (hpy_client *)op;
     const char *name = Py_TYPE(op)->tp_name;
     const char *dot = strrchr(name, '.');
-    bool closed =
-        self->transport != NULL && hp_transport_is_closed(self->transport);
-    return PyUnicode_FromFormat(
+    if (self->transport == NULL)
+        return PyUnicode_FromFormat("<%s>", dot == NULL ? name : dot + 1);
+    bool closed = hp_transport_is_closed(self->transport);
+    hpy_defaults *d = hpy_client_defaults(self);
+    PyObject *v = PyUnicode_FromFormat(
         "<%s%s%s%V>", dot == NULL ? name : dot + 1, closed ? " closed" : "",
-        self->base_url == NULL ? "" : " ", self->base_url, "");
+        d->base_url == NULL ? "" : " ", d->base_url, "");
+    hpy_defaults_unref(d);
+    return v;
 }
 
 PyDoc_STRVAR(
@@ -322,54 +325,18 @@ static PyMemberDef client_members[] = {
 };
 
 static PyType_Slot client_slots[] = {
-    {Py_tp_doc, (void *)hpy_client_doc},
-    {Py_tp_new, client_new},
-    {Py_tp_init, hpy_client_init},
-    {Py_tp_dealloc, client_dealloc},
-    {Py_tp_traverse, client_traverse},
-    {Py_tp_clear, client_clear},
-    {Py_tp_repr, client_repr},
-    {Py_tp_methods, client_methods},
-    {Py_tp_members, client_members},
-    {Py_tp_getset, hpy_client_getset},
-    {0, NULL},
-};
-
-enum {
-    CLIENT_FLAGS = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC |
-        Py_TPFLAGS_BASETYPE | Py_TPFLAGS_IMMUTABLETYPE
+    {Py_tp_doc, (void *)hpy_client_doc},   {Py_tp_new, client_new},
+    {Py_tp_init, hpy_client_init},         {Py_tp_dealloc, hpy_client_dealloc},
+    {Py_tp_traverse, hpy_client_traverse}, {Py_tp_clear, hpy_client_clear},
+    {Py_tp_setattro, hpy_client_setattro}, {Py_tp_repr, client_repr},
+    {Py_tp_methods, client_methods},       {Py_tp_members, client_members},
+    {Py_tp_getset, hpy_client_getset},     {0, NULL},
 };
 
 PyType_Spec hpy_client_spec = {
     .name = "hpool.Client",
     .basicsize = sizeof(hpy_client),
-    .flags = CLIENT_FLAGS,
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_BASETYPE |
+             Py_TPFLAGS_IMMUTABLETYPE,
     .slots = client_slots,
-};
-
-static PyMethodDef session_methods[] = {
-    {"merge_environment_settings", LATE(merge_environment_settings),
-     hpy_merge_environment_settings_doc},
-    {"get_redirect_target", LATE(get_redirect_target),
-     hpy_get_redirect_target_doc},
-    {"resolve_redirects", LATE(resolve_redirects), hpy_resolve_redirects_doc},
-    {"rebuild_auth", LATE(rebuild_auth), hpy_rebuild_auth_doc},
-    {"rebuild_method", LATE(rebuild_method), hpy_rebuild_method_doc},
-    {"should_strip_auth", LATE(should_strip_auth), hpy_should_strip_auth_doc},
-    {NULL, NULL, 0, NULL},
-};
-
-static PyType_Slot session_slots[] = {
-    {Py_tp_doc, (void *)hpy_session_doc},
-    {Py_tp_methods, session_methods},
-    {Py_tp_traverse, client_traverse},
-    {Py_tp_clear, client_clear},
-    {0, NULL},
-};
-
-PyType_Spec hpy_session_spec = {
-    .name = "hpool.Session",
-    .basicsize = sizeof(hpy_client),
-    .flags = CLIENT_FLAGS,
-    .slots = session_slots,
 };

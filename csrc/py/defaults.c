@@ -77,7 +77,8 @@ is_for_answers(PyObject *name)
 {
     return PyUnicode_CompareWithASCIIString(name, "follow_redirects") == 0 ||
            PyUnicode_CompareWithASCIIString(name, "max_redirects") == 0 ||
-           PyUnicode_CompareWithASCIIString(name, "check_redirect") == 0;
+           PyUnicode_CompareWithASCIIString(name, "check_redirect") == 0 ||
+           PyUnicode_CompareWithASCIIString(name, "overrides") == 0;
 }
 
 /* A setting that is off is not in the dict. */
@@ -155,6 +156,8 @@ hpy_defaults_new(hpy_state *st, const hpy_default_values *v)
     atomic_init(&d->refs, 1);
     d->id = atomic_fetch_add(&last_id, 1) + 1;
     d->headers = Py_NewRef(v->headers);
+    if (hpy_given(v->base_url) && PyUnicode_GetLength(v->base_url) > 0)
+        d->base_url = Py_NewRef(v->base_url);
     d->params = hpy_given(v->params) ? Py_NewRef(v->params) : NULL;
     d->n_fields = n;
     point_fields(d);
@@ -181,6 +184,7 @@ hpy_defaults_unref(hpy_defaults *d)
     if (d == NULL || atomic_fetch_sub(&d->refs, 1) != 1)
         return;
     Py_XDECREF(d->headers);
+    Py_XDECREF(d->base_url);
     Py_XDECREF(d->params);
     Py_XDECREF(d->timeout);
     Py_XDECREF(d->trace);

@@ -1,7 +1,7 @@
-/* defaults: one frozen snapshot of what may be changed on a client (headers,
- * params, timeout, trust, trace, policy, proxies). A change makes a new one; a
-request that can be changed)
- * keeps the one it started with. Reference-counted; any thread, attached. */
+/* defaults: one frozen snapshot of what may be changed on a client (base_url,
+ * headers, params, timeout, trust, trace, policy, proxies). A change makes a
+ * new one; a request keeps the one it started with. Reference-counted; any
+ * thread, attached. */
 #ifndef HPY_DEFAULTS_H
 #define HPY_DEFAULTS_H
 
@@ -11,12 +11,14 @@ typedef enum hpy_policy_flag {
     HPY_POLICY_BEFORE = 1,      /* requests go through hpool.policy.flow */
     HPY_POLICY_FOLLOW = 2,      /* redirects are followed */
     HPY_POLICY_FOLLOW_HEAD = 4, /* ... those of a HEAD as well */
-    HPY_POLICY_SEND = 8, /* a subclass has its own send() or prepare_request() */
+    HPY_POLICY_SEND =
+        8, /* a subclass has its own send() or prepare_request() */
 } hpy_policy_flag;
 
 /* What a snapshot is made of; NULL or None: nothing of it. */
 typedef struct hpy_default_values {
     PyObject *headers; /* as hpy_fields_tuple makes it; never NULL */
+    PyObject *base_url;
     PyObject *params, *timeout, *trace;
     PyObject *log;           /* log.h */
     PyObject *policy;        /* dict of policy.settings; nobody changes it */
@@ -28,10 +30,11 @@ typedef struct hpy_default_values {
 
 typedef struct hpy_defaults {
     atomic_size_t refs;
-    uint64_t id;       /* stands for the fields in the whole process; > 0 */
-    PyObject *headers; /* tuple of (bytes, bytes): the fields point into it */
-    PyObject *params;  /* NULL: none */
-    PyObject *timeout; /* config.Timeout; NULL: hp_timeouts_default */
+    uint64_t id;        /* stands for the fields in the whole process; > 0 */
+    PyObject *headers;  /* tuple of (bytes, bytes): the fields point into it */
+    PyObject *base_url; /* str; NULL: none */
+    PyObject *params;   /* NULL: none */
+    PyObject *timeout;  /* config.Timeout; NULL: hp_timeouts_default */
     hp_timeouts timeouts;
     PyObject *trace;         /* as it was given; NULL: none */
     PyObject *log;           /* log.h: a handler of ours; NULL: none */

@@ -205,18 +205,20 @@ add_types(PyObject *m, hpy_state *st)
     if (st->client_type == NULL)
         return -1;
     st->session_type = add_type(m, &hpy_session_spec, st->client_type, true);
+    st->stream_type = add_type(m, &hpy_stream_spec, NULL, false);
     st->response_type = add_type(m, &hpy_response_spec, NULL, true);
     st->headers_type = add_type(m, &hpy_headers_spec, NULL, true);
     st->cancel_type = add_type(m, &hpy_cancel_spec, NULL, true);
     st->upgraded_type = add_type(m, &hpy_upgraded_spec, NULL, true);
     st->raw_type = add_type(m, &hpy_raw_spec, NULL, false);
     st->chunks_type = add_type(m, &hpy_chunks_spec, NULL, false);
-    st->client_request =
-        PyObject_GetAttr((PyObject *)st->client_type, st->request_name);
-    return st->session_type == NULL || st->response_type == NULL ||
-                   st->headers_type == NULL || st->cancel_type == NULL ||
-                   st->upgraded_type == NULL || st->raw_type == NULL ||
-                   st->chunks_type == NULL || st->client_request == NULL
+    if (st->session_type != NULL &&
+        hpy_session_add_attrs(st->session_type) == 0)
+        st->steps = hpy_session_steps(st->session_type);
+    return st->steps == NULL || st->stream_type == NULL ||
+                   st->response_type == NULL || st->headers_type == NULL ||
+                   st->cancel_type == NULL || st->upgraded_type == NULL ||
+                   st->raw_type == NULL || st->chunks_type == NULL
                ? -1
                : 0;
 }

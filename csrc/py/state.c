@@ -58,13 +58,14 @@ hpy_state_traverse(hpy_state *st, visitproc visit, void *arg)
 {
     Py_VISIT(st->client_type);
     Py_VISIT(st->session_type);
+    Py_VISIT(st->stream_type);
     Py_VISIT(st->response_type);
     Py_VISIT(st->raw_type);
     Py_VISIT(st->chunks_type);
     Py_VISIT(st->headers_type);
     Py_VISIT(st->cancel_type);
     Py_VISIT(st->upgraded_type);
-    Py_VISIT(st->client_request);
+    Py_VISIT(st->steps);
     Py_VISIT(st->deadline_var);
     Py_VISIT(st->shared);
     Py_VISIT(st->instrument);
@@ -94,12 +95,13 @@ hpy_state_clear(hpy_state *st)
     clear_all(st->names, HPY_ARG_COUNT);
     clear_all(st->verbs, HPY_VERB_REQUEST);
     Py_CLEAR(st->request_name);
-    Py_CLEAR(st->client_request);
+    Py_CLEAR(st->steps);
     Py_CLEAR(st->user_agent);
     Py_CLEAR(st->deadline_var);
     Py_CLEAR(st->no_bytes);
     Py_CLEAR(st->client_type);
     Py_CLEAR(st->session_type);
+    Py_CLEAR(st->stream_type);
     Py_CLEAR(st->response_type);
     Py_CLEAR(st->raw_type);
     Py_CLEAR(st->chunks_type);

@@ -110,6 +110,7 @@ typedef enum hpy_arg {
     X(POLICY_GET, "hpool.policy.settings", "get")                              \
     X(POLICY_CHANGE, "hpool.policy.settings", "change")                        \
     X(MOUNT, "hpool.policy.mounts", "mount")                                   \
+    X(ADAPTERS_VIEW, "hpool.policy.adapters", "view")                          \
     X(GET_ADAPTER, "hpool.policy.mounts", "get_adapter")                       \
     X(SESSION_REQUEST, "hpool.policy.session", "request")                      \
     X(SESSION_MERGE, "hpool.policy.session", "merge_environment_settings")     \
@@ -117,6 +118,7 @@ typedef enum hpy_arg {
     X(SESSION_RESOLVE, "hpool.policy.session", "resolve_redirects")            \
     X(SESSION_AUTH, "hpool.policy.session", "rebuild_auth")                    \
     X(SESSION_METHOD, "hpool.policy.session", "rebuild_method")                \
+    X(SESSION_PROXIES, "hpool.policy.session", "rebuild_proxies")              \
     X(SESSION_STRIP, "hpool.policy.session", "should_strip_auth")              \
     X(INFO, "hpool._trace", "info")                                            \
     X(REQUEST_EXCEPTION, "hpool.errors", "RequestException")                   \
@@ -152,13 +154,13 @@ typedef enum hpy_verb {
 } hpy_verb;
 
 typedef struct hpy_state {
-    PyTypeObject *client_type, *session_type;
+    PyTypeObject *client_type, *session_type, *stream_type;
     PyTypeObject *response_type, *raw_type, *chunks_type;
     PyTypeObject *headers_type, *cancel_type, *upgraded_type;
     PyObject *names[HPY_ARG_COUNT];
     PyObject *verbs[HPY_VERB_REQUEST]; /* "GET", ... */
     PyObject *request_name;            /* "request" */
-    PyObject *client_request;          /* Client.request, to see overrides */
+    PyObject *steps;                   /* client.h: hpy_session_steps() */
     PyObject *user_agent;              /* bytes */
     PyObject *deadline_var;
     PyObject *no_bytes; /* b"" */

@@ -154,6 +154,7 @@ class Flow:
         self._arguments = arguments
         self._settings = settings
         self._mounts = settings.get("mounts")
+        self._serving: Any = None  # the transport of this hop, None for ours
         self._hooks = Hooks(settings, arguments)
         self._auth = _auth(arguments, settings)
         self._netrc = settings.get("netrc")
@@ -233,10 +234,13 @@ class Flow:
         if redirects.is_same_origin(url, next_url):
             return
         self._is_named = False
-        if self._auth is not OFF:
-            self._auth = None
+        self._forget_auth()
         if url.startswith("https:") and not next_url.startswith("https:"):
             self._netrc = None
+
+    def _forget_auth(self) -> None:
+        if self._auth is not OFF:
+            self._auth = None
 
     def _round(self, request: PreparedRequest) -> Any:
         self._hooks.before(request)
@@ -248,6 +252,7 @@ class Flow:
             raise
 
     def _attempts(self, request: PreparedRequest) -> Any:
+        self._serving = self._transport(request)
         retries = self._retries_of(request)
         if retries is None:
             return self._send(request)
@@ -301,7 +306,7 @@ class Flow:
         until = _core._clock() + int(seconds * 1e9)
         sent = {n: self._sent[n] for n in _PAUSED if n in self._sent}
         url = request.url
-        if self._transport(request) is not None:
+        if self._serving is not None:
             url = "http" + url[url.find("://") :]  # nothing is sent there
         _core._pause(
             self.client,
@@ -313,11 +318,10 @@ class Flow:
         )
 
     def _send(self, request: PreparedRequest) -> Any:
-        transport = self._transport(request)
-        if transport is None:
+        if self._serving is None:
             response = self._send_once(request)
         else:
-            response = self._mounted(transport, request)
+            response = self._mounted(self._serving, request)
         self._learn(request, response)
         return response
 
@@ -335,7 +339,10 @@ class Flow:
     # -- other transports
 
     def _transport(self, request: PreparedRequest) -> Any:
-        """What is mounted for it, or None."""
+        """What is mounted for it, or what a get_adapter() of the caller's
+        says; None for the client's own pool."""
+        if self._settings.get("get_adapter"):
+            return self.client.get_adapter(url=request.url)
         return None if self._mounts is None else self._mounts.find(request.url)
 
     def _mounted(self, transport: Any, request: PreparedRequest) -> Any:
@@ -359,7 +366,7 @@ class Flow:
 
     def _retries_of(self, request: PreparedRequest) -> Attempts | None:
         """Those of the call or, where it does not say, of what is mounted."""
-        rules = getattr(self._transport(request), "max_retries", None)
+        rules = getattr(self._serving, "max_retries", None)
         if rules is None or self._arguments.get("retries") is not None:
             return self._retries
         own = {"retries": parse_retries(rules)}
@@ -405,9 +412,12 @@ class Flow:
     def _next(
         self, request: PreparedRequest, response: Any
     ) -> PreparedRequest | None:
-        if not self._follow or not getattr(response, "is_redirect", False):
+        target = self._target(response)
+        if not target:
             return None
-        next_request = redirects.following(request, response, self._own_referer)
+        next_request = redirects.following(
+            request, response, self._own_referer, target
+        )
         if next_request is None:
             return None
         if self._redirects >= self._max_redirects:
@@ -421,8 +431,15 @@ class Flow:
             from .session import own_steps
 
             own_steps(
-                self.client, self._settings, request, next_request, response
+                self.client,
+                self._settings["overrides"],
+                request,
+                next_request,
+                response,
+                self._sent,
             )
+            if "Authorization" not in next_request.headers:
+                self._forget_auth()  # they may have taken it off
         if self._check is not None:
             verdict = self._check(next_request, [*self.history, response])
             if verdict is False or verdict is USE_LAST_RESPONSE:
@@ -430,6 +447,16 @@ class Flow:
         next_request._rewind()
         self._redirects += 1
         return next_request
+
+    def _target(self, response: Any) -> str | None:
+        """Where it leads, if it is followed."""
+        if not self._follow:
+            return None
+        if self._settings.get("get_redirect_target"):
+            return self.client.get_redirect_target(response)  # type: ignore
+        if not getattr(response, "is_redirect", False):
+            return None
+        return redirects.target_of(response)
 
     def _passed(self, response: Any) -> None:
         """A response the call does not end with. A small body is read, which

@@ -71,7 +71,10 @@ class HTTPAdapter(BaseAdapter):
     that concern its pool (limits, resolve, ...) do not hold here.
     """
 
-    max_retries: Retries
+    __attrs__ = ["max_retries", "config"]  # for subclasses that add to it
+
+    poolmanager: Client | None = None
+    _prefix: str | None = None  # where one of a client's own pool belongs
 
     def __init__(
         self,
@@ -80,21 +83,35 @@ class HTTPAdapter(BaseAdapter):
         max_retries: Any = 0,
         pool_block: bool = False,
     ) -> None:
-        self.max_retries = _rules(max_retries)
+        self._retries = _rules(max_retries)
         self.config: dict[str, Any] = {}
-        self.poolmanager: Client | None = None
         self._has_tls = False
         self.init_poolmanager(pool_connections, pool_maxsize, block=pool_block)
 
     @classmethod
-    def _of(cls, client: Client) -> HTTPAdapter:
-        """One of the client's own pool."""
+    def _of(cls, client: Client, prefix: str) -> HTTPAdapter:
+        """One of the client's own pool, which is mounted at `prefix` once it is
+        told anything."""
         adapter = cls.__new__(cls)
-        adapter.max_retries = client.retries
+        # A subclass may mean something of its own by the name.
+        adapter._retries = vars(_core.Client)["retries"].__get__(client)
+        adapter._prefix = prefix
         adapter.config = {}
         adapter.poolmanager = client
         adapter._has_tls = False
         return adapter
+
+    @property
+    def max_retries(self) -> Retries:
+        """How often requests of these URLs are made again."""
+        return self._retries
+
+    @max_retries.setter
+    def max_retries(self, value: Any) -> None:
+        self._retries = _rules(value)
+        if self._prefix is not None and self.poolmanager is not None:
+            self.poolmanager.mount(self._prefix, self)
+            self._prefix = None
 
     def init_poolmanager(
         self,

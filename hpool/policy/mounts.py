@@ -140,17 +140,19 @@ def mount(client: Client, prefix: str, transport: Any) -> None:
 
 def get_adapter(client: Client, url: str) -> Any:
     """See Client.get_adapter."""
+    from .adapters import NOTHING
+    from .http_adapter import HTTPAdapter
+
     mounts = client.mounts
     found = mounts.find(url) if isinstance(mounts, Mounts) else None
-    if found is None and _parts(url)[0] not in _DEFAULT_PORTS:
+    scheme = _parts(url)[0]
+    if found is NOTHING or (found is None and scheme not in _DEFAULT_PORTS):
         raise InvalidSchema(
             f"nothing is mounted for {url_for_text(url)}; without it http and "
             "https are served"
         )
     if found is None:
-        from .http_adapter import HTTPAdapter
-
-        found = HTTPAdapter._of(client)
+        found = HTTPAdapter._of(client, f"{scheme}://")
     return found
 
 

@@ -41,15 +41,19 @@ def next_request(response: Any) -> PreparedRequest | None:
 
 
 def following(
-    request: PreparedRequest, response: Any, own_referer: bool = False
+    request: PreparedRequest,
+    response: Any,
+    own_referer: bool = False,
+    target: str | None = None,
 ) -> PreparedRequest | None:
     """The request that `response`, a redirect, asks for; None when there is
     no Location or the body cannot be sent again. With `own_referer` the Referer
-    is the caller's and stays, unless it would leave https.
+    is the caller's and stays, unless it would leave https. `target` is what
+    counts in place of the Location.
 
     InvalidURL, InvalidSchema for a Location that leads nowhere.
     """
-    location = _location(response)
+    location = target_of(response) if target is None else target
     if not location:
         return None
     next_request = request.copy()
@@ -68,9 +72,18 @@ def following(
     return next_request
 
 
-def _location(response: Any) -> str:
+def target_of(response: Any) -> str:
+    """Its Location, as it came, in Latin-1; "" without one."""
     values: list[str] = response.headers.get_list("Location")
     return values[0] if values else ""
+
+
+def as_text(location: str) -> str:
+    """Bytes beyond ASCII in it count as UTF-8 where they are."""
+    try:
+        return location.encode("latin-1").decode("utf-8")
+    except UnicodeError:
+        return location  # Latin-1 after all, or it did not come from a header
 
 
 def change_method(request: PreparedRequest, status: int) -> None:
@@ -100,15 +113,11 @@ def _set_referer(request: PreparedRequest, before: str, own: bool) -> None:
 def resolve(url: str, location: str) -> str:
     """The URL that a Location means when `url` was asked for.
 
-    `location` is as it came, in Latin-1: bytes beyond ASCII count as UTF-8
-    where they are. What the URL has after # holds on unless the Location has
-    its own; credentials in a Location are a server's, and left out.
-    InvalidURL, InvalidSchema.
+    `location` is as it came or as text. What the URL has after # holds on
+    unless the Location has its own; credentials in a Location are a server's,
+    and left out. InvalidURL, InvalidSchema.
     """
-    try:
-        location = location.encode("latin-1").decode("utf-8")
-    except UnicodeError:
-        pass  # Latin-1 after all, or text that did not come from a header
+    location = as_text(location)
     if any(c < " " or c == "\x7f" for c in location):
         raise InvalidURL("the Location of a redirect has control characters")
     try:

@@ -368,10 +368,10 @@ class Request:
     ) -> None:
         self.method = method
         self.url = url
-        self.headers = headers
-        self.files = files
-        self.data = data
-        self.params = params
+        self.headers = {} if headers is None else headers
+        self.files = [] if files is None else files
+        self.data = [] if data is None else data
+        self.params = {} if params is None else params
         self.auth = auth
         self.cookies = cookies
         self.json = json

@@ -3,11 +3,13 @@ which a subclass may have its own of."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 
+from .._redact import url_for_text
+from ..errors import TooManyRedirects
 from . import redirects
 from .request import PreparedRequest, Request
-from .settings import overrides
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,7 +33,9 @@ def request(
     if content is not None:
         made.data = content
     prepared = client.prepare_request(made)
-    prepared.extensions.update(given.pop("extensions", None) or {})
+    extensions = given.pop("extensions", None)
+    if extensions:
+        prepared.extensions.update(extensions)
     if given.get("timeout", ...) is ...:
         given.pop("timeout", None)
     follow = [given.pop(n, None) for n in ("allow_redirects", "follow_redirects")]
@@ -62,17 +66,32 @@ def merge_environment_settings(
 ) -> dict[str, Any]:
     """See Session.merge_environment_settings."""
     return {
-        "proxies": {**client.proxies, **(proxies or {})} or None,
-        "stream": stream,
+        "proxies": _merged_proxies(client, url, proxies),
+        "stream": bool(client.stream) if stream is None else stream,
         "verify": client.verify if verify is None else verify,
         "cert": client.cert if cert is None else cert,
     }
 
 
+def _merged_proxies(client: Client, url: str, proxies: Any) -> Any:
+    """What a call says, the client, and the environment."""
+    own = client.proxies
+    if not isinstance(proxies, (Mapping, type(None))) or callable(own):
+        return proxies
+    from .environment import get_environ_proxies
+
+    merged = {**own, **(proxies or {})}
+    if client.trust_env:
+        no_proxy = merged.get("no_proxy")
+        merged = {**get_environ_proxies(url, no_proxy), **merged}
+    return merged
+
+
 def get_redirect_target(client: Session, resp: Any) -> str | None:
     """See Session.get_redirect_target."""
-    location: str | None = resp.headers.get("Location")
-    return location if resp.is_redirect else None
+    if not resp.is_redirect:
+        return None
+    return redirects.as_text(redirects.target_of(resp))
 
 
 def should_strip_auth(client: Session, old_url: str, new_url: str) -> bool:
@@ -95,6 +114,17 @@ def rebuild_method(
     redirects.change_method(prepared_request, response.status_code)
 
 
+def rebuild_proxies(
+    client: Session, prepared_request: PreparedRequest, proxies: Any
+) -> dict[str, Any]:
+    """See Session.rebuild_proxies."""
+    from .environment import resolve_proxies
+
+    prepared_request.headers.pop("Proxy-Authorization", None)
+    given = {**client.proxies, **(proxies or {})}
+    return resolve_proxies(prepared_request, given, client.trust_env)
+
+
 def resolve_redirects(
     client: Session,
     resp: Response,
@@ -109,11 +139,22 @@ def resolve_redirects(
 ) -> Iterator[Any]:
     """See Session.resolve_redirects."""
     history: list[Response] = []
-    while resp.is_redirect:
-        following = redirects.following(req, resp)
+    while target := client.get_redirect_target(resp):
+        following = redirects.following(req, resp, target=target)
         if following is None:
             return
-        own_steps(client, overrides(type(client)), req, following, resp)
+        if len(history) >= client.max_redirects:
+            raise TooManyRedirects(
+                f"stopped after {len(history)} redirects; the next leads to "
+                f"{url_for_text(following.url)}",
+                request=following,
+                response=resp,
+            )
+        following.method = req.method
+        client.rebuild_method(following, resp)
+        proxies = client.rebuild_proxies(following, proxies)
+        _put_credentials(req, following)
+        client.rebuild_auth(following, resp)
         _put_cookies(client, following)
         if yield_requests:
             yield following
@@ -142,19 +183,28 @@ def _put_cookies(client: Session, request: PreparedRequest) -> None:
 
 def own_steps(
     client: Any,
-    settings: dict[str, Any],
+    own: frozenset[str],
     request: PreparedRequest,
     following: PreparedRequest,
     response: Any,
+    sent: dict[str, Any],
 ) -> None:
-    """Has a subclass say of the request `following` what it has methods for.
-    Those of requests expect the credentials still to be there."""
-    own = settings.get("overrides", ())
+    """Has the methods that somebody has put in place of ours say what they have
+    to say of the request `following`, and of what it is `sent` with."""
     if "rebuild_method" in own:
         following.method = request.method
         client.rebuild_method(following, response)
+    if "rebuild_proxies" in own:
+        sent["proxies"] = client.rebuild_proxies(following, sent.get("proxies"))
     if "rebuild_auth" in own or "should_strip_auth" in own:
-        credentials = request.headers.get("Authorization")
-        if credentials is not None:
-            following.headers["Authorization"] = credentials
+        _put_credentials(request, following)
         client.rebuild_auth(following, response)
+
+
+def _put_credentials(
+    request: PreparedRequest, following: PreparedRequest
+) -> None:
+    """rebuild_auth() begins with those of the request before."""
+    credentials = request.headers.get("Authorization")
+    if credentials is not None:
+        following.headers["Authorization"] = credentials

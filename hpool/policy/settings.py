@@ -51,7 +51,8 @@ def settle(given: dict[str, Any]) -> dict[str, Any]:
 def change(settings: dict[str, Any] | None, name: str, value: Any) -> Any:
     """`settings` with one more or less. TypeError, ValueError."""
     changed = dict(settings or {})
-    changed.pop(name, None)
+    for gone in _OVERRIDES if name == "overrides" else (name,):
+        changed.pop(gone, None)
     _put(changed, name, value)
     return changed
 
@@ -182,25 +183,23 @@ def mounts(name: str, value: Any) -> Any:
     return Mounts(value)
 
 
-# Methods of Session that are called where a subclass has its own.
-_STEPS = ("rebuild_auth", "rebuild_method", "should_strip_auth")
+# The settings that come of methods somebody has put in place of ours.
+_OVERRIDES = ("overrides", "send", "get_adapter", "get_redirect_target")
+
+_SENDING = {"send", "prepare_request", "merge_environment_settings"}
 
 
-def overrides(cls: type) -> dict[str, Any]:
-    """The settings of a subclass: "overrides", the names of its own steps, and
-    "send", where a call is its methods' affair altogether."""
-    from .._core import Session
-
-    own = [name for name in _STEPS if _has_own(cls, name, Session)]
-    sends = any(
-        _has_own(cls, name, Session) for name in ("send", "prepare_request")
-    )
-    settings: dict[str, Any] = {"overrides": frozenset(own)} if own else {}
-    return {**settings, "send": True} if sends else settings
-
-
-def _has_own(cls: type, name: str, base: type) -> bool:
-    return getattr(cls, name, None) not in (None, getattr(base, name))
+def overrides(own: frozenset[str]) -> dict[str, Any]:
+    """The settings of a client with its `own` steps: "send" where a call is
+    their affair altogether, those that are looked for at each hop, and the
+    others, which concern redirects, as "overrides"."""
+    settings: dict[str, Any] = {}
+    if own & _SENDING:
+        settings["send"] = True
+    for name in own & {"get_adapter", "get_redirect_target"}:
+        settings[name] = True
+    rest = own - _SENDING - settings.keys()
+    return {**settings, "overrides": rest} if rest else settings
 
 
 def cookies(name: str, value: Any) -> Any:

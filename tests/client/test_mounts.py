@@ -95,7 +95,7 @@ def test_none_is_the_own_pool(server, new_client):
 def test_without_mounts_there_is_an_adapter_of_the_own_pool(server, new_client):
     s = server([serve(respond(b"x"))])
     session = hpool.Session()
-    assert session.adapters == {}
+    assert session.mounts == {}
     adapter = session.get_adapter(s.url)
     assert isinstance(adapter, HTTPAdapter)
     response = adapter.send(hpool.Request("GET", s.url + "/a").prepare())
@@ -451,7 +451,7 @@ def test_mounts_are_pickled():
     session = hpool.Session()
     session.mount("https://a.test", HTTPAdapter(max_retries=2))
     copy = pickle.loads(pickle.dumps(session))
-    assert list(copy.adapters) == ["https://a.test"]
+    assert list(copy.mounts) == ["https://a.test"]
     assert copy.get_adapter("https://a.test/").max_retries.connect == 2
     assert isinstance(copy.mounts, Mounts)
     session = pickle.loads(pickle.dumps(hpool.Session(transport=HTTPAdapter())))
