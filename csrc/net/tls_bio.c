@@ -4,6 +4,8 @@
 
 #include <openssl/err.h>
 
+#include "net/tls_gate.h"
+
 enum {
     LOOKS_PER_CALL = 64, /* a peer that sends only tickets must end, too */
     ERRORS_KEPT = 16     /* as many as OpenSSL keeps */
@@ -65,6 +67,26 @@ may_look(const hp_tls_bio *b)
     return b->looks > 0 && (!b->corked || b->lower->ops->pending(b->lower));
 }
 
+/* The wait is the network's and may be long, so no fork is to wait for it. The
+ * SSL object is ours alone, and OpenSSL holds no lock while it reads. */
+static ssize_t
+read_patiently(hp_tls_bio *b, char *buf, size_t n)
+{
+    b->patient = false;
+    hp_tls_leave();
+    ssize_t r = b->lower->ops->read_patiently(b->lower, buf, n, b->low);
+    hp_tls_enter();
+    return r;
+}
+
+static ssize_t
+read_now(hp_tls_bio *b, char *buf, size_t n)
+{
+    if (b->patient)
+        return read_patiently(b, buf, n);
+    return b->lower->ops->read(b->lower, buf, n, b->low);
+}
+
 static int
 read_lower(BIO *bio, char *buf, int n)
 {
@@ -77,7 +99,7 @@ read_lower(BIO *bio, char *buf, int n)
     errors mine;
     b->looks--;
     set_aside(&mine);
-    ssize_t r = b->lower->ops->read(b->lower, buf, (size_t)n, b->low);
+    ssize_t r = read_now(b, buf, (size_t)n);
     put_back(&mine);
     if (r <= 0)
         return stalled(b, bio, r);
@@ -150,5 +172,6 @@ hp_tls_bio_begin(hp_tls_bio *b, hp_err *low)
     b->low = low;
     b->looks = LOOKS_PER_CALL;
     b->corked = false;
+    b->patient = false;
     b->failed = false;
 }

@@ -18,9 +18,10 @@
 typedef struct hp_tls_bio {
     hp_stream *lower; /* outlives it */
     /* what it may do in this call */
-    hp_err *low; /* where the lower stream may complain */
-    int looks;   /* reads of the lower stream that are left */
-    bool corked; /* only what the lower stream has in memory */
+    hp_err *low;  /* where the lower stream may complain */
+    int looks;    /* reads of the lower stream that are left */
+    bool corked;  /* only what the lower stream has in memory */
+    bool patient; /* the next read waits for bytes, outside the gate */
     /* what it has seen */
     bool failed;   /* in this call */
     bool eof;      /* the lower stream has ended, or was cut off */

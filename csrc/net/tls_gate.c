@@ -127,6 +127,12 @@ hp_tls_gate_is_closed(void)
     return atomic_load(&gate) & CLOSED;
 }
 
+unsigned
+hp_tls_gate_inside(void)
+{
+    return atomic_load(&gate) & ~CLOSED;
+}
+
 /* ---- fork ---- */
 
 /* A handler of signals in C may fork while its own thread is inside: it does

@@ -28,4 +28,7 @@ int hp_tls_gate_init(void);
 /* Tests: a fork waits, or is under way. */
 bool hp_tls_gate_is_closed(void);
 
+/* Tests: threads inside. */
+unsigned hp_tls_gate_inside(void);
+
 #endif

@@ -32,7 +32,8 @@ enum {
 void
 hp_tls_stream_begin(hp_tls_stream *s, hp_err *low)
 {
-    ERR_clear_error();
+    if (ERR_peek_error()) /* clearing an empty queue is dear */
+        ERR_clear_error();
     hp_tls_bio_begin(&s->bio, low);
 }
 
@@ -121,7 +122,7 @@ read_failed(hp_tls_stream *s, int r, const hp_err *low, hp_err *err)
  * for a head and a body that came in one segment. What goes wrong behind bytes
  * that are good is told by the next call. */
 static ssize_t
-tls_read(hp_stream *st, void *buf, size_t n, hp_err *err)
+tls_read(hp_stream *st, void *buf, size_t n, bool patient, hp_err *err)
 {
     hp_tls_stream *s = hp_tls_stream_of(st);
     size_t got = 0, more;
@@ -132,6 +133,7 @@ tls_read(hp_stream *st, void *buf, size_t n, hp_err *err)
     hp_tls_stream_begin(s, &low);
     if (s->broken)
         return read_failed(s, s->broken, &low, err);
+    s->bio.patient = patient;
     while (got < n) {
         int r = SSL_read_ex(s->ssl, (char *)buf + got, n - got, &more);
         if (r <= 0) {
@@ -338,7 +340,17 @@ static ssize_t
 gated_read(hp_stream *st, void *buf, size_t n, hp_err *err)
 {
     hp_tls_enter();
-    ssize_t r = tls_read(st, buf, n, err);
+    ssize_t r = tls_read(st, buf, n, false, err);
+    hp_tls_leave();
+    return r;
+}
+
+static ssize_t
+gated_read_patiently(hp_stream *st, void *buf, size_t n, hp_err *err)
+{
+    const hp_stream *lower = hp_tls_stream_of(st)->lower;
+    hp_tls_enter();
+    ssize_t r = tls_read(st, buf, n, lower->ops->read_patiently != NULL, err);
     hp_tls_leave();
     return r;
 }
@@ -362,6 +374,7 @@ gated_handshake(hp_stream *st, hp_err *err)
 }
 
 static const hp_stream_ops tls_ops = {.read = gated_read,
+                                      .read_patiently = gated_read_patiently,
                                       .writev = gated_writev,
                                       .handshake = gated_handshake,
                                       .liveness = tls_liveness,

@@ -15,6 +15,7 @@
 
 #include "base/list.h"
 #include "base/mem.h"
+#include "net/tls_gate.h"
 #include "net/tls_impl.h"
 #include "test.h"
 #include "tls_certs.h"
@@ -31,7 +32,9 @@ typedef struct tap {
     bool stutter;               /* every other call moves nothing */
     bool write_blocked;
     int fail_read, fail_write; /* errno */
-    int reads, writes, calls;
+    int reads, patient_reads, writes, calls;
+    void (*meanwhile)(void *arg); /* while a patient read waits */
+    void *arg;
     bool *closed, *polite;
 } tap;
 
@@ -55,6 +58,17 @@ tap_read(hp_stream *s, void *buf, size_t n, hp_err *err)
     if (t->read_max && n > t->read_max)
         n = t->read_max;
     return t->plain->ops->read(t->plain, buf, n, err);
+}
+
+static ssize_t
+tap_read_patiently(hp_stream *s, void *buf, size_t n, hp_err *err)
+{
+    tap *t = tap_of(s);
+    t->patient_reads++;
+    CHECK_INT(hp_tls_gate_inside(), 0); /* a fork need not wait */
+    if (t->meanwhile)
+        t->meanwhile(t->arg);
+    return tap_read(s, buf, n, err);
 }
 
 static ssize_t
@@ -108,6 +122,7 @@ tap_close(hp_stream *s, bool polite)
 }
 
 static const hp_stream_ops tap_ops = {.read = tap_read,
+                                      .read_patiently = tap_read_patiently,
                                       .writev = tap_writev,
                                       .handshake = tap_handshake,
                                       .liveness = tap_liveness,
@@ -758,6 +773,67 @@ the_two_ends(void)
     pair_free(&p);
 }
 
+static ssize_t
+read_patiently(pair *p, char *buf, size_t n)
+{
+    hp_err err;
+    hp_err_clear(&err);
+    ssize_t r = p->client->ops->read_patiently(p->client, buf, n, &err);
+    CHECK((r == HP_IO_ERROR) == (err.code != HP_OK));
+    CHECK_INT(hp_tls_gate_inside(), 0);
+    return r;
+}
+
+static void
+answer(void *arg)
+{
+    server_write(arg, "answer");
+}
+
+static void
+go_away(void *arg)
+{
+    server_gone(arg);
+}
+
+static void
+a_patient_read(void)
+{
+    char buf[100];
+    pair p = connected((server_spec){0}, NULL, NULL);
+    while (client_read(&p, buf, sizeof buf) > 0)
+        ; /* tickets */
+    CHECK_INT(read_patiently(&p, buf, sizeof buf), HP_IO_WANT_READ);
+    CHECK_INT(p.tap->patient_reads, 1);
+    p.tap->arg = &p;
+    p.tap->meanwhile = answer;
+    CHECK_INT(read_patiently(&p, buf, sizeof buf), 6);
+    CHECK(memcmp(buf, "answer", 6) == 0);
+    CHECK_INT(p.tap->patient_reads, 2);
+    server_write(&p, "answer");
+    CHECK_INT(client_read(&p, buf, sizeof buf), 6); /* which is not patient */
+    CHECK_INT(p.tap->patient_reads, 2);
+    p.tap->meanwhile = go_away;
+    CHECK_INT(read_patiently(&p, buf, sizeof buf), HP_IO_TRUNCATED);
+    pair_free(&p);
+}
+
+/* Half a record is there at once, the rest is not waited for twice. */
+static void
+a_patient_read_of_half_a_record(void)
+{
+    char buf[100], rest[100];
+    pair p = connected((server_spec){0}, NULL, NULL);
+    while (client_read(&p, buf, sizeof buf) > 0)
+        ;
+    size_t n = hold_back(&p, "answer", 5, rest, sizeof rest);
+    CHECK_INT(read_patiently(&p, buf, sizeof buf), HP_IO_WANT_READ);
+    CHECK_INT(p.tap->patient_reads, 1);
+    CHECK(write(p.server_fd, rest, n) == (ssize_t)n);
+    CHECK_INT(read_patiently(&p, buf, sizeof buf), 6);
+    pair_free(&p);
+}
+
 static void
 a_spoilt_record_behind_a_good_one(void)
 {
@@ -1309,6 +1385,8 @@ main(void)
     RUN(several_records_in_one_segment);
     RUN(half_a_record);
     RUN(the_two_ends);
+    RUN(a_patient_read);
+    RUN(a_patient_read_of_half_a_record);
     RUN(a_spoilt_record_behind_a_good_one);
     RUN(a_reset_while_reading);
     RUN(a_flood_of_tickets);
