@@ -3,7 +3,8 @@
  *   do=ping     the answer comes whole with one recv; count= threads, each with
  *               a connection of its own, share the turns
  *   do=fresh    into memory that is allocated for each body
- *   do=into     through one buffer of count= bytes
+ *   do=into     through one buffer of buffer= bytes
+ *   do=lines    the same, and counts the lines; size= is how many there are
  *   anew=1      a new connection for each count read from stdin: how TCP cuts a
  *               big body into segments settles once for each connection
  */
@@ -161,7 +162,7 @@ into_once(channel *c)
     static size_t cap;
     char head[HEAD_MAX], *start;
     if (!buffer) {
-        cap = number("count");
+        cap = number("buffer");
         buffer = malloc(cap);
     }
     send_all(c, request, request_len);
@@ -179,6 +180,41 @@ into(long n)
     return bodies(n, into_once);
 }
 
+/* ---- lines --------------------------------------------------------------- */
+
+static uint64_t
+count_lines(const char *at, size_t n)
+{
+    uint64_t found = 0;
+    const char *end = at + n, *eol;
+    while ((eol = memchr(at, '\n', (size_t)(end - at)))) {
+        at = eol + 1;
+        found++;
+    }
+    return found;
+}
+
+static uint64_t
+lines_once(channel *c)
+{
+    static char buffer[1 << 16];
+    char head[HEAD_MAX], *start;
+    send_all(c, request, request_len);
+    size_t n = receive_head(c, head, &start);
+    uint64_t found = count_lines(start, n);
+    while (found < size) {
+        n = receive(c, buffer, sizeof buffer);
+        found += count_lines(buffer, n);
+    }
+    return found;
+}
+
+static uint64_t
+lines(long n)
+{
+    return bodies(n, lines_once);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -192,6 +228,8 @@ main(int argc, char **argv)
         serve(fresh);
     else if (does("into"))
         serve(into);
+    else if (does("lines"))
+        serve(lines);
     else
         wrong("see the top of get.c");
     return 0;

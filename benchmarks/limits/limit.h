@@ -11,7 +11,7 @@
  *   ca=        speak TLS, trust this file
  *   count=     see the program
  *
- * A program reads counts from stdin, one a line, does its thing as many times,
+ * A program says "ready", reads counts from stdin, one a line, does its thing as many times,
  * and answers with the nanoseconds all took and the body bytes they read.
  */
 #ifndef LIMIT_H
@@ -217,6 +217,8 @@ serve(uint64_t (*turns)(long n))
 {
     long n;
     turns(1); /* warm */
+    printf("ready\n");
+    fflush(stdout);
     while (scanf("%ld", &n) == 1) {
         int64_t start = now_ns();
         uint64_t bytes = turns(n);

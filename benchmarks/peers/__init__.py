@@ -3,7 +3,7 @@
     python -m benchmarks.peers NAME TASK
 
 TASK is JSON, see `Task`. The process proves once, unmeasured, that it reads the
-right bytes. Then it reads counts from stdin, one a line, does its thing as many
+right bytes, and says "ready". Then it reads counts from stdin, one a line, does its thing as many
 times, and answers with the nanoseconds they took together and the body bytes that
 they read. The programs in ../limits do the same.
 
@@ -13,7 +13,9 @@ that does it once:
 
     @contents          which gives the body
     @pieces            which gives each piece of the body to its argument
+    @lines             which gives an iterator of the body's lines
     @awaited           an `async def`, which gives the body; set up in one, too
+    @awaited_pieces    an `async def`, as @pieces
     @shared            as @contents, called by task.count threads at once
 """
 
@@ -22,7 +24,7 @@ import gc
 import json
 import threading
 import zlib
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
@@ -34,7 +36,7 @@ class Task:
 
     does: str
     url: str
-    size: int  # of the body that comes back
+    size: int  # of the body that comes back, or how many lines it has
     crc: int  # its CRC-32
     ca: str = ""  # the file to trust
     count: int = 1  # of threads, hosts or connections, as the case has it
@@ -64,6 +66,9 @@ Body = bytes | bytearray | memoryview
 Turn = Callable[[], Body]
 Take = Callable[[Body], object]
 Made = Callable[[Task], Job]
+
+PIECE = 65536  # of a body that is not wanted whole
+BUFFER = 1 << 20  # where the caller brings one
 
 
 class Proof:
@@ -127,6 +132,26 @@ class Streamed(Repeated):
         return size
 
 
+class Lined(Repeated):
+    """Lines are counted; whether they keep their ends is the library's own."""
+
+    def prove(self) -> None:
+        proof, count = Proof(self.task), 0
+        for line in self.turn():
+            text = line.encode() if isinstance(line, str) else line
+            proof(text.rstrip(b"\n") + b"\n")
+            count += 1
+        proof.size = count
+        proof.end()
+
+    def run(self, n: int) -> int:
+        turn, count = self.turn, 0
+        for _ in range(n):
+            for _ in turn():
+                count += 1
+        return count
+
+
 class Awaited(Repeated):
     """The loop runs once for each count, not once for each turn: so would a
     program's."""
@@ -148,6 +173,22 @@ class Awaited(Repeated):
         turn, size = self.turn, 0
         for _ in range(n):
             size += len(await turn())
+        return size
+
+
+class AwaitedPieces(Awaited):
+    def once(self, take: Take) -> None:
+        self.wait(self.turn(take))
+
+    async def turns(self, n: int) -> int:
+        turn, size = self.turn, 0
+
+        def take(piece: Body) -> None:
+            nonlocal size
+            size += len(piece)
+
+        for _ in range(n):
+            await turn(take)
         return size
 
 
@@ -197,8 +238,16 @@ def pieces(make: Callable[[Task], Callable[[Take], object]]) -> Made:
     return partial(Streamed, make)
 
 
+def lines(make: Callable[[Task], Callable[[], Iterable[Any]]]) -> Made:
+    return partial(Lined, make)
+
+
 def awaited(make: Callable[[Task], Coroutine[Any, Any, Any]]) -> Made:
     return partial(Awaited, make)
+
+
+def awaited_pieces(make: Callable[[Task], Coroutine[Any, Any, Any]]) -> Made:
+    return partial(AwaitedPieces, make)
 
 
 def shared(make: Callable[[Task], Turn]) -> Made:

@@ -26,6 +26,7 @@ def main(name: str, task: str | None = None) -> None:
     chosen = Task(**json.loads(task))
     job = getattr(peer, chosen.does)(chosen)
     job.prove()
+    print("ready", flush=True)
     for line in sys.stdin:
         job.prepare()
         start = time.perf_counter_ns()

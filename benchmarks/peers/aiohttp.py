@@ -6,7 +6,7 @@ from typing import Any
 
 import aiohttp
 
-from benchmarks.peers import Task, awaited
+from benchmarks.peers import PIECE, Take, Task, awaited, awaited_pieces
 
 
 def session_of(task: Task, **more: Any) -> aiohttp.ClientSession:
@@ -21,5 +21,17 @@ async def kept(task: Task) -> Callable[[], Awaitable[bytes]]:
     async def turn() -> bytes:
         async with session.get(url) as response:
             return await response.read()
+
+    return turn
+
+
+@awaited_pieces
+async def chunks(task: Task) -> Callable[[Take], Awaitable[None]]:
+    session, url = session_of(task), task.url
+
+    async def turn(take: Take) -> None:
+        async with session.get(url) as response:
+            async for piece in response.content.iter_chunked(PIECE):
+                take(piece)
 
     return turn

@@ -1,11 +1,12 @@
 """curl_cffi: a Session. It impersonates no browser, which would cost time and
 another kind of request."""
 
+from collections.abc import Callable
 from typing import Any
 
 from curl_cffi import CurlHttpVersion, requests
 
-from benchmarks.peers import Task, Turn, contents
+from benchmarks.peers import Take, Task, Turn, contents, pieces
 
 
 def session_of(task: Task) -> Any:
@@ -17,3 +18,13 @@ def session_of(task: Task) -> Any:
 def kept(task: Task) -> Turn:
     session, url = session_of(task), task.url
     return lambda: session.get(url).content
+
+
+@pieces
+def chunks(task: Task) -> Callable[[Take], None]:
+    session, url = session_of(task), task.url
+
+    def turn(take: Take) -> None:
+        session.get(url, content_callback=take)
+
+    return turn

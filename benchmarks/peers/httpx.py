@@ -2,12 +2,13 @@
 same names."""
 
 import ssl
+from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Any
 
 import httpx
 
-from benchmarks.peers import Task, Turn, contents
+from benchmarks.peers import Take, Task, Turn, contents, lines, pieces
 
 
 def trust(task: Task) -> Any:
@@ -33,4 +34,34 @@ def call_of(module: ModuleType) -> Any:
     return call
 
 
+def chunks_of(module: ModuleType) -> Any:
+    @pieces
+    def chunks(task: Task) -> Callable[[Take], None]:
+        client, url = module.Client(verify=trust(task)), task.url
+
+        def turn(take: Take) -> None:
+            with client.stream("GET", url) as response:
+                for piece in response.iter_bytes():
+                    take(piece)
+
+        return turn
+
+    return chunks
+
+
+def iter_lines_of(module: ModuleType) -> Any:
+    @lines
+    def iter_lines(task: Task) -> Callable[[], Iterator[str]]:
+        client, url = module.Client(verify=trust(task)), task.url
+
+        def turn() -> Iterator[str]:
+            with client.stream("GET", url) as response:
+                yield from response.iter_lines()
+
+        return turn
+
+    return iter_lines
+
+
 kept, call = kept_of(httpx), call_of(httpx)
+chunks, iter_lines = chunks_of(httpx), iter_lines_of(httpx)

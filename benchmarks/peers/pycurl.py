@@ -2,10 +2,11 @@
 goes to a BytesIO."""
 
 import io
+from collections.abc import Callable
 
 import pycurl
 
-from benchmarks.peers import Task, Turn, contents
+from benchmarks.peers import Take, Task, Turn, contents, pieces
 
 
 def handle(task: Task) -> pycurl.Curl:
@@ -25,5 +26,16 @@ def kept(task: Task) -> Turn:
         curl.setopt(pycurl.WRITEDATA, body)
         curl.perform()
         return body.getbuffer()
+
+    return turn
+
+
+@pieces
+def chunks(task: Task) -> Callable[[Take], None]:
+    curl = handle(task)
+
+    def turn(take: Take) -> None:
+        curl.setopt(pycurl.WRITEFUNCTION, take)
+        curl.perform()
 
     return turn

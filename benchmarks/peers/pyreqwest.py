@@ -1,12 +1,13 @@
 """pyreqwest: a SyncClient, and its `simple` interface."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from pyreqwest.client import SyncClient, SyncClientBuilder
 from pyreqwest.simple.sync_request import pyreqwest_get
 
-from benchmarks.peers import Task, Turn, contents
+from benchmarks.peers import Take, Task, Turn, contents, pieces
 
 
 def builder_of(task: Task) -> SyncClientBuilder:
@@ -36,5 +37,18 @@ def call(task: Task) -> Turn:
 
     def turn() -> Any:
         return pyreqwest_get(url).send().bytes()
+
+    return turn
+
+
+@pieces
+def chunks(task: Task) -> Callable[[Take], None]:
+    client, url = client_of(task), task.url
+
+    def turn(take: Take) -> None:
+        with client.get(url).build_streamed() as response:
+            read_chunk: Any = response.body_reader.read_chunk
+            while piece := read_chunk():
+                take(piece)
 
     return turn

@@ -1,8 +1,11 @@
 """What is measured: the table of cases, each with its goals."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 SMALL = 13
+BIG = 100_000_000
+LINES = BIG // 80
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,10 @@ class Case:
     slice_ms: float = 20  # of each peer, as far as turns can be cut
     turns_max: int = 2000
 
+    def small(self) -> "Case":
+        """The same with a body that takes no time, to see that all runs."""
+        return replace(self, size=self.size // 100) if self.size >= LINES else self
+
 
 def at_most(figure: float, over: str = "limit", of: str = "hpool") -> Goal:
     return Goal(of, over, "at most", figure)
@@ -64,6 +71,14 @@ ALL = (
     "httpx2",
     "requests",
 )
+
+AS_FAST_OVER_TLS = Goal("limit", "hpool", "at least", 0.95)
+
+
+def big(name: str, title: str, *, server: str = "http", **more: Any) -> Case:
+    more = {"path": "/100MB", "size": BIG, "anew": True, "slices": 1, **more}
+    return Case(f"100MB-{name}", title, server, **more)
+
 
 CASES = [
     Case(
@@ -147,5 +162,64 @@ CASES = [
         goals=(at_most(1.15),),
         anew=True,
         note="As with 10 kB, on a new connection for each slice of a round.",
+    ),
+    big(
+        "into",
+        "100 MB, readinto",
+        does="into",
+        limit="get do=into buffer=1048576",
+        peers=("hpool", "raw", "go", "http_client", "urllib3"),
+        goals=(at_most(1.1),),
+        note="Through one buffer of 1 MiB.",
+    ),
+    big(
+        "content",
+        "100 MB, content",
+        does="kept",
+        limit="get do=fresh",
+        peers=ALL,
+        goals=(at_most(1.15),),
+        note="The limit receives into fresh memory, for which it asks for huge pages.",
+    ),
+    big(
+        "chunks",
+        "100 MB, iter_bytes",
+        does="chunks",
+        limit="get do=into buffer=65536",
+        peers=ALL,
+        goals=(at_most(1.15),),
+        note="Pieces of 64 KiB, or as the library likes. The limit receives into one"
+        " buffer of that size.",
+    ),
+    replace(
+        big(
+            "lines",
+            "100 MB, iter_lines",
+            does="iter_lines",
+            limit="get do=lines",
+            peers=("hpool", "http_client", "httpx", "httpx2", "requests"),
+            goals=(faster_than("requests", 4),),
+            note="Lines of 80 bytes. The limit only finds them. httpx decodes them, too.",
+        ),
+        path="/lines",
+        size=LINES,
+    ),
+    big(
+        "into-tls",
+        "100 MB, readinto, TLS",
+        does="into",
+        limit="get do=into buffer=1048576",
+        peers=("hpool", "raw", "go", "http_client", "urllib3"),
+        goals=(AS_FAST_OVER_TLS,),
+        server="https",
+    ),
+    big(
+        "content-tls",
+        "100 MB, content, TLS",
+        does="kept",
+        limit="get do=fresh",
+        peers=ALL,
+        goals=(AS_FAST_OVER_TLS,),
+        server="https",
     ),
 ]

@@ -31,19 +31,25 @@ class Peer:
             cwd=ROOT,
             env=environment(),
         )
+        # They share a core: nobody is measured while another starts.
+        self.receive("ready")
 
     def measure(self, turns: int) -> float:
         """Nanoseconds a turn."""
-        assert self.process.stdin and self.process.stdout
+        assert self.process.stdin
         self.process.stdin.write(f"{turns}\n")
         self.process.stdin.flush()
-        answer = self.process.stdout.readline().split()
-        if len(answer) != 2:
-            raise SystemExit(f"{self.name} failed: {self.process.args!r}")
-        taken, size = map(int, answer)
+        taken, size = map(int, self.receive().split())
         if size != turns * self.size:
             raise SystemExit(f"{self.name} read {size} bytes in {turns} turns")
         return taken / turns
+
+    def receive(self, wanted: str = "") -> str:
+        assert self.process.stdout
+        line = self.process.stdout.readline()
+        if not line or wanted not in line:
+            raise SystemExit(f"{self.name} failed: {self.process.args!r}")
+        return line
 
     def choose_turns(self, slice_ns: float, most: int) -> None:
         """As many as fit a slice."""

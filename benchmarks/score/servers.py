@@ -2,17 +2,15 @@
 
 import os
 import tempfile
-import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.score.cases import Case
 from tests.server.authority import Authority
 from tests.server.cserver import SMALL, SOURCE, CServer, body, compile_c
 from tests.server.nginx import Nginx
-
-FILES = {"small": 13, "10kB": 10_000, "1MB": 1_000_000, "100MB": 100_000_000}
 
 
 @dataclass(frozen=True)
@@ -34,19 +32,19 @@ class Servers:
         yield from map(int, children.split())
 
 
-def write_files(folder: Path, names: set[str]) -> None:
-    """Bodies as the C server's /bytes/N: byte i is i % 251."""
-    for name in names & FILES.keys():
-        (folder / name).write_bytes(body(FILES[name]))
-
-
-def crc_of(path: str) -> int:
-    return zlib.crc32(SMALL if path == "/small" else body(FILES[path.strip("/")]))
+def content_of(path: str, size: int) -> bytes:
+    """What a case's path answers. Numbers are the C server's, as are the bytes
+    of all the files that are not text: byte i is i % 251."""
+    if path == "/small":
+        return SMALL
+    if path == "/lines":
+        return b"".join(b"%079d\n" % i for i in range(size))
+    return body(size)
 
 
 @contextmanager
-def started(names: set[str]) -> Iterator[Servers]:
-    """With these files below nginx's root."""
+def started(cases: Sequence[Case]) -> Iterator[Servers]:
+    """With the files that the cases want of nginx."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         authority = Authority(folder)
@@ -56,7 +54,10 @@ def started(names: set[str]) -> Iterator[Servers]:
         home.mkdir()
         nginx = Nginx(home, authority.files())
         stack.callback(nginx.close)
-        write_files(home / "www", names - {"small"})
+        for case in cases:
+            if case.server != "c":
+                file = home / "www" / case.path.strip("/")
+                file.write_bytes(content_of(case.path, case.size))
         authority.ca.cert_pem.write_to_path(authority.pem)
         yield Servers(folder, c, nginx, authority.pem)
 

@@ -76,8 +76,35 @@ func kept(t *task) turn {
 	}
 }
 
+// Through one buffer of so many bytes.
+func through(size int) func(t *task) turn {
+	return func(t *task) turn {
+		client := newClient(t)
+		buffer := make([]byte, size)
+		return func(take func([]byte)) int64 {
+			response := must(client.Get(t.URL))
+			var total int64
+			for {
+				n, err := response.Body.Read(buffer)
+				total += int64(n)
+				if take != nil {
+					take(buffer[:n])
+				}
+				if err == io.EOF {
+					break
+				}
+				must(n, err)
+			}
+			response.Body.Close()
+			return total
+		}
+	}
+}
+
 var does = map[string]func(t *task) turn{
-	"kept": kept,
+	"kept":   kept,
+	"into":   through(1 << 20),
+	"chunks": through(1 << 16),
 }
 
 func prove(t *task, once turn) {
@@ -104,6 +131,7 @@ func main() {
 	}
 	once := does[t.Does](&t)
 	prove(&t, once)
+	fmt.Println("ready")
 	counts := bufio.NewScanner(os.Stdin)
 	for counts.Scan() {
 		n := must(strconv.Atoi(counts.Text()))
