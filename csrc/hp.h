@@ -188,6 +188,9 @@ typedef enum hp_request_trace {
 typedef struct hp_request {
     hp_span method;         /* "" = GET */
     hp_span url;            /* absolute, http or https */
+    hp_span target;         /* what stands in the request line in place of the
+                               URL's path and query, as it is (RFC 9112 3.2);
+                               empty = those */
     const hp_field *fields; /* everything but Host and framing, which the
                                writer adds unless they are here */
     size_t n_fields;

@@ -1178,6 +1178,7 @@ def _send_once(
     trace: _TraceIn | None = None,
     request: PreparedRequest | None = None,
     started: int | None = None,
+    target: str | None = None,
 ) -> Response: ...
 def _pause(
     client: Client,

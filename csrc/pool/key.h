@@ -31,9 +31,9 @@
  *   limits, max_header_bytes, per transport
  *   max_connect_head
  *   open_stream, open_arg     tests only
- *   method, params, fields,   not in the key: they end with the request
- *   fields_id, headers,
- *   has_proxies,
+ *   method, target, params,   not in the key: they end with the request
+ *   fields, fields_id,
+ *   headers, has_proxies,
  *   source, data, content,
  *   json, timeouts, timeout,
  *   deadline, since, cancel,

@@ -268,6 +268,10 @@ plan_and_open(hpy_response *r, PyObject *const *a, plan *p)
         return -1;
     if (!r->exact && may_have_user(q->url))
         return 1;
+    if (hpy_given(a[HPY_ARG_TARGET]) &&
+        utf8_span(r->st, a[HPY_ARG_TARGET], "target", HP_E_INVALID_URL,
+                  &q->target) < 0)
+        return -1;
     if (hpy_arg_bool(a[HPY_ARG_DECOMPRESS], "decompress", r->client->decompress,
                      &r->decode) < 0 ||
         hpy_body_prepare(r->st, &r->body, a, &r->content_type, &q->source) <

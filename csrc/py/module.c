@@ -398,11 +398,13 @@ static PyMethodDef module_methods[] = {
          "proxies=None, cancel=None, "
          "idempotent=None, retries=None, decompress=None, trace=None, "
          "request=None, "
-         "started=None)\n--\n\n"
+         "started=None, target=None)\n--\n\n"
          "Send one request, without anything of the client's that is not\n"
          "about connections; the Response with its head there and its body\n"
          "not read. `request` becomes its request; `started`, a reading of\n"
-         "_clock(), is when the time of timeout's total began.")},
+         "_clock(), is when the time of timeout's total began; `target`\n"
+         "stands in the request line as it is, in place of the URL's path\n"
+         "and query.")},
     {"_pause", FAST(hpy_pause),
      PyDoc_STR("_pause(client, method, url, n, *, timeout=..., verify=None, "
                "cert=None, tls=None, proxy=None, proxies=None, cancel=None, "

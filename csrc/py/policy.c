@@ -316,7 +316,8 @@ hpy_send_once(PyObject *module, PyObject *const *args, Py_ssize_t nargs,
             HPY_BIT(TIMEOUT) | HPY_BIT(VERIFY) | HPY_BIT(CERT) | HPY_BIT(TLS) |
             HPY_BIT(PROXY) | HPY_BIT(PROXIES) | HPY_BIT(CANCEL) |
             HPY_BIT(IDEMPOTENT) | HPY_BIT(DECOMPRESS) | HPY_BIT(TRACE) |
-            HPY_BIT(RETRIES) | HPY_BIT(REQUEST) | HPY_BIT(STARTED)};
+            HPY_BIT(RETRIES) | HPY_BIT(REQUEST) | HPY_BIT(STARTED) |
+            HPY_BIT(TARGET)};
     PyObject *a[HPY_ARG_COUNT] = {NULL};
     hpy_client *c = parse_with_client(module, &sig, args, nargs, kwnames, a);
     hpy_response *r = c == NULL ? NULL : hop(c, a);

@@ -42,6 +42,7 @@
     X(CHECK_REDIRECT, "check_redirect")                                        \
     X(REQUEST, "request")                                                      \
     X(STARTED, "started")                                                      \
+    X(TARGET, "target")                                                        \
     X(CHUNK_SIZE, "chunk_size")                                                \
     X(DECODE_UNICODE, "decode_unicode")                                        \
     X(DELIMITER, "delimiter")                                                  \

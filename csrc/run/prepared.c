@@ -21,8 +21,9 @@ typedef struct draft {
     hp_url url;
     hp_buf head, key_text, address, target;
     hp_key key;
-    hp_proxy *proxy;  /* a reference: the one that is used */
-    hp_field *fields; /* NULL: the request's own will do */
+    hp_proxy *proxy;    /* a reference: the one that is used */
+    hp_field *fields;   /* NULL: the request's own will do */
+    size_t before_path; /* bytes of the target */
     hp_request_facts facts;
     int64_t promised;
 } draft;
@@ -132,22 +133,38 @@ make_fields(draft *d, const hp_request *r, hp_request_head *head, hp_err *err)
     return 0;
 }
 
-/* CONNECT names host and port and nothing else (RFC 9112 3.2.3); who forwards
- * needs the whole URL (3.2.2). */
+/* Who forwards needs the whole URL (RFC 9112 3.2.2); "*" is for the server as
+ * such, and a URL without a path stands for that (3.2.4). */
+static int
+add_origin(draft *d, hp_span *target, hp_err *err)
+{
+    bool star = hp_span_eq(*target, HP_SPAN_LIT("*"));
+    if (!star && target->ptr[0] != '/')
+        return 0; /* it is whole */
+    if (hp_buf_add_cstr(&d->target, "http://") |
+        hp_buf_add_span(&d->target, d->url.authority))
+        return no_memory(err);
+    d->before_path = d->target.len;
+    if (!star && hp_buf_add_span(&d->target, *target) != 0)
+        return no_memory(err);
+    *target = hp_span_of(d->target.ptr, d->target.len);
+    return 0;
+}
+
 static int
 make_target(draft *d, const hp_request *r, hp_span *out, hp_err *err)
 {
-    *out = d->url.target;
-    if (hp_span_eq(r->method, HP_SPAN_LIT("CONNECT"))) {
+    bool connect = hp_span_eq(r->method, HP_SPAN_LIT("CONNECT"));
+    if (r->target.len) {
+        *out = r->target;
+        if (out->ptr[0] != '/') /* there may be a password in it */
+            d->before_path = out->len;
+    } else if (connect) { /* host and port and nothing else (RFC 9112 3.2.3) */
         *out = hp_span_of(d->address.ptr, d->address.len);
-    } else if (forwards(d)) {
-        if (hp_buf_add_cstr(&d->target, "http://") |
-            hp_buf_add_span(&d->target, d->url.authority) |
-            hp_buf_add_span(&d->target, d->url.target))
-            return no_memory(err);
-        *out = hp_span_of(d->target.ptr, d->target.len);
+    } else {
+        *out = d->url.target;
     }
-    return 0;
+    return forwards(d) && !connect ? add_origin(d, out, err) : 0;
 }
 
 /* ---- the draft ---- */
@@ -242,7 +259,7 @@ fill(const draft *d, const hp_request *r, bool close)
         hp_tls_ref(p->key.tls);
     if (p->key.proxy)
         hp_proxy_ref(p->key.proxy);
-    label(p, d->target.len ? d->target.len - d->url.target.len : 0);
+    label(p, d->before_path);
     return p;
 }
 
@@ -363,7 +380,7 @@ hp_prepared *
 hp_prepared_get(hp_prepared_cache *c, const hp_request *r, bool close,
                 hp_err *err)
 {
-    if (r->fields_id == 0 || r->source.kind != HP_SOURCE_NONE)
+    if (r->fields_id == 0 || r->source.kind != HP_SOURCE_NONE || r->target.len)
         return make(r, close, err);
     hp_prepared **slot = &c->slots[hp_hash(r->url) % HP_PREPARED_SLOTS];
     hp_prepared *p = recall(c, slot, r, close);

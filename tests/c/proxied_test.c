@@ -117,6 +117,82 @@ test_connect_by_hand(void)
     end();
 }
 
+/* ---- a target of one's own ---- */
+
+/* The target and the line that is written with it, and what others are shown of
+ * it while they wait. */
+static void
+targets(const char *proxy, const char *method, const char *const rows[][3])
+{
+    for (; (*rows)[0]; rows++) {
+        begin(proxy);
+        PLAY(&k, OK_EMPTY);
+        k.r.method = hp_span_cstr(method);
+        k.r.url = HP_SPAN_LIT("http://a.test/x?y");
+        k.r.target = hp_span_cstr((*rows)[0]);
+        k.r.fields_id = 7; /* and yet it is not remembered by the URL */
+        hp_exchange *ex = kit_new(&k);
+        CHECK_INT(kit_head(&k, ex), HP_GO_DONE);
+        hp_span wrote = script_written(&k.scripts[0]);
+        CHECK_SPAN(hp_span_of(wrote.ptr, strlen((*rows)[1])), (*rows)[1]);
+        CHECK_SPAN(ex->want.path, (*rows)[2]);
+        hp_exchange_free(ex);
+        end();
+    }
+}
+
+static void
+test_targets(void)
+{
+    static const char *const direct[][3] = {
+        {"", "GET /x?y HTTP/1.1\r\nHost: a.test\r\n", "/x"},
+        {"/a/../[|]?z", "GET /a/../[|]?z HTTP/1.1\r\nHost: a.test\r\n",
+         "/a/../[|]"},
+        {"*", "GET * HTTP/1.1\r\n", ""},
+        {"http://u:p@b.test/", "GET http://u:p@b.test/ HTTP/1.1\r\n", ""},
+        {NULL}};
+    static const char *const forwarded[][3] = {
+        {"/[|]?z", "GET http://a.test/[|]?z HTTP/1.1\r\n", "/[|]"},
+        {"*", "GET http://a.test HTTP/1.1\r\n", ""},
+        {"http://u:p@b.test/", "GET http://u:p@b.test/ HTTP/1.1\r\n", ""},
+        {NULL}};
+    static const char *const connect[][3] = {
+        {"", "CONNECT a.test:80 HTTP/1.1\r\nHost: a.test\r\n", "a.test:80"},
+        {"b.test:443", "CONNECT b.test:443 HTTP/1.1\r\n", ""},
+        {NULL}};
+    targets(NULL, "GET", direct);
+    targets("http://p:3128", "GET", forwarded);
+    targets(NULL, "CONNECT", connect);
+    targets("http://p:3128", "CONNECT", connect);
+}
+
+static void
+test_a_target_with_a_space(void)
+{
+    begin(NULL);
+    k.r.url = HP_SPAN_LIT("http://a.test/");
+    k.r.target = HP_SPAN_LIT("/a b");
+    CHECK(kit_try(&k) == NULL);
+    CHECK_STR(hp_errc_name(k.err.code), "invalid_url");
+    end();
+}
+
+/* What a URL comes to is not what it came to with a target. */
+static void
+test_targets_are_not_remembered(void)
+{
+    begin(NULL);
+    PLAY(&k, OK_EMPTY, {.op = SCRIPT_AGAIN}, OK_EMPTY);
+    k.r.fields_id = 7;
+    k.r.target = HP_SPAN_LIT("/b");
+    hp_exchange_free(get("http://a.test/x"));
+    k.r.target = HP_SPAN_LIT("");
+    wrote("http://a.test/x", 0,
+          "GET /b HTTP/1.1\r\nHost: a.test\r\n\r\n"
+          "GET /x HTTP/1.1\r\nHost: a.test\r\n\r\n");
+    end();
+}
+
 /* ---- what the target does not see ---- */
 
 static void
@@ -260,6 +336,9 @@ main(void)
     RUN(test_forwarded_again);
     RUN(test_fields_for_the_proxy);
     RUN(test_connect_by_hand);
+    RUN(test_targets);
+    RUN(test_a_target_with_a_space);
+    RUN(test_targets_are_not_remembered);
     RUN(test_socks_is_not_seen);
     RUN(test_not_for_a_direct_target);
     RUN(test_own_authorization_for_a_tunnel);
