@@ -23,14 +23,16 @@ from typing import TYPE_CHECKING, Any
 from .. import errors
 from .._core import Client, _send_once
 from ..config import TLS, Limits, Timeout
-from ..policy.proxy import Proxy
+from ..policy.proxy import Proxy, of
+from ._httpcore_errors import translated
+from ._httpcore_response import Body, NetworkStream, is_upgraded
 from ._httpcore_trace import Events
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from typing import Self
 
-    from .._core import Response, Upgraded
+    from .._core import Response
 
 __all__ = ["ConnectionPool", "httpx_client", "httpx_transport"]
 
@@ -38,26 +40,8 @@ __all__ = ["ConnectionPool", "httpx_client", "httpx_transport"]
 # head in one write, and can be sent again on another connection.
 _GATHERED = 65536
 
-# The most specific first: the first that fits names httpcore's class.
-_CLASSES = (
-    (errors.PoolTimeout, "PoolTimeout"),
-    (errors.QueueFull, "PoolTimeout"),
-    (errors.ConnectTimeout, "ConnectTimeout"),
-    (errors.WriteTimeout, "WriteTimeout"),
-    (errors.TimeoutException, "ReadTimeout"),
-    (errors.ProxyError, "ProxyError"),
-    (errors.UnsupportedProtocol, "UnsupportedProtocol"),
-    (errors.LocalProtocolError, "LocalProtocolError"),
-    (errors.InvalidHeader, "LocalProtocolError"),
-    (errors.InvalidMethod, "LocalProtocolError"),
-    (errors.InvalidURL, "LocalProtocolError"),
-    (errors.RemoteProtocolError, "RemoteProtocolError"),
-    (errors.ClosedError, "NetworkError"),
-    (errors.ReadError, "ReadError"),
-    (errors.WriteError, "WriteError"),
-    (errors.ConnectError, "ConnectError"),
-    (errors.ConnectionError, "ConnectError"),
-)
+# In seconds: what httpcore's 0 comes to, which is "at once or not at all".
+_AT_ONCE = 1e-6
 
 
 class ConnectionPool:
@@ -99,9 +83,15 @@ class ConnectionPool:
             )
         self._retries = retries
         self._closed = Event()
+        self._uds = uds
+        self._socket = {
+            "local_address": local_address,
+            "socket_options": socket_options,
+        }
+        self._proxy = _proxy(proxy)
         settings: dict[str, Any] = {}
-        if proxy is not None:
-            settings["proxy"] = _proxy(proxy)
+        if self._proxy is not None:
+            settings["proxy"] = self._proxy
         self.client = Client(
             limits=Limits(
                 max_conns=max_connections,
@@ -121,7 +111,9 @@ class ConnectionPool:
 
     def handle_request(self, request: Any) -> Any:
         """Sends an httpcore.Request: an httpcore.Response whose body is still
-        to be read. Raises exceptions of httpcore."""
+        to be read. Raises exceptions of httpcore, and what reading the
+        request's stream or telling its `trace` raises; ValueError for a
+        timeout below zero."""
         core = _module_of(request)
         scheme = request.url.scheme.decode()
         if scheme not in ("http", "https"):
@@ -129,46 +121,66 @@ class ConnectionPool:
                 f"Request URL has an unsupported protocol '{scheme}://': "
                 "http and https are supported."
             )
-        response = self._send(core, request)
+        events = self._events(core, request)
+        response = _told(events, self._send(core, request, events))
+        stream = NetworkStream(
+            core, response, is_upgraded(response, request.method)
+        )
         return core.Response(
             status=response.status_code,
             headers=response.headers.raw,
-            content=_Body(core, response, request),
+            content=Body(core, response, request, stream, events),
             extensions={
                 "http_version": response.http_version.encode(),
                 "reason_phrase": response.reason.encode("latin-1"),
-                "network_stream": _NetworkStream(core, response),
+                "network_stream": stream,
             },
         )
 
-    def _send(self, core: Any, request: Any) -> Response:
-        for attempt in range(self._retries + 1):
+    def _send(self, core: Any, request: Any, events: Events | None) -> Response:
+        arguments = _arguments(request, events)
+        failed = 0
+        while True:
             try:
-                return self._once(request)
-            except errors.RequestException as error:
-                again = isinstance(error, errors.ConnectError) and (
-                    attempt < self._retries
-                )
-                if not again:
-                    raise _translated(core, error) from error
-            if self._closed.wait(0.5 * 2 ** (attempt - 1) if attempt else 0):
-                raise core.ConnectError("the pool was closed")
-        raise AssertionError("every attempt returns or raises")
+                return self._once(core, arguments, events)
+            except (core.ConnectError, core.ConnectTimeout):
+                if failed == self._retries:
+                    raise
+            self._pause(core, events, 0.5 * 2 ** (failed - 1) if failed else 0)
+            failed += 1
 
-    def _once(self, request: Any) -> Response:
-        extensions = request.extensions
-        name = extensions.get("sni_hostname")
-        listener = extensions.get("trace")
-        return _send_once(
-            self.client,
-            request.method.decode("latin-1"),
-            bytes(request.url).decode("latin-1"),
-            request.headers,
-            content=_content(request),
-            timeout=_timeout(extensions.get("timeout") or {}),
-            tls=None if name is None else TLS(server_hostname=_text(name)),
-            trace=None if listener is None else Events(listener, request),
-        )
+    def _once(
+        self, core: Any, arguments: dict[str, Any], events: Events | None
+    ) -> Response:
+        try:
+            return _send_once(self.client, **arguments)
+        except BaseException as error:
+            raised = translated(core, error)
+            if events is not None:
+                events.failed(raised)
+            raise raised
+
+    def _pause(self, core: Any, events: Events | None, seconds: float) -> None:
+        if events is not None:
+            events.waits_to_retry()
+        if self._closed.wait(seconds):
+            raise core.ConnectError("the pool was closed")
+
+    def _events(self, core: Any, request: Any) -> Events | None:
+        listener = request.extensions.get("trace")
+        if listener is None:
+            return None
+        timeout = (request.extensions.get("timeout") or {}).get("connect")
+        how = {**self._socket, "timeout": timeout}
+        if self._uds is not None:
+            step = "connect_unix_socket"
+            where: dict[str, Any] = {"path": self._uds}
+        else:
+            to = self._proxy or request.url.origin
+            where = {"host": _text(to.host), "port": to.port}
+            step = "connect_tcp"
+        connect = f"connection.{step}", {**where, **how}
+        return Events(core, listener, request, connect)
 
     def request(
         self,
@@ -265,13 +277,15 @@ def _socket_options(options: Iterable[Any] | None) -> list[Any] | None:
     return None if options is None else [tuple(option) for option in options]
 
 
-def _proxy(proxy: Any) -> Proxy:
-    """An httpcore.Proxy, as ours; a str is a URL."""
-    if isinstance(proxy, str):
-        return Proxy(proxy)
+def _proxy(proxy: Any) -> Proxy | None:
+    """An httpcore.Proxy, as ours; or what hpool's proxy= takes, httpx's URL and
+    Proxy among it."""
+    url = getattr(proxy, "url", None)
+    if not isinstance(getattr(url, "scheme", None), bytes):
+        return of(proxy, "proxy")
     auth = proxy.auth and tuple(part.decode("latin-1") for part in proxy.auth)
     return Proxy(
-        bytes(proxy.url).decode("latin-1"),
+        _url(proxy.url),
         auth=auth or None,
         headers=[
             (name, value)
@@ -282,15 +296,71 @@ def _proxy(proxy: Any) -> Proxy:
     )
 
 
+def _host(url: Any) -> bytes:
+    """Of an httpcore.URL, as it stands in a URL."""
+    host: bytes = url.host
+    bare = b":" in host and not host.startswith(b"[")
+    port = b"" if url.port is None else b":%d" % url.port
+    return (b"[%b]%b" if bare else b"%b%b") % (host, port)
+
+
+def _url(url: Any) -> str:
+    """With the path and query that are asked for, if that is what the target
+    is."""
+    path = url.target if url.target.startswith(b"/") else b"/"
+    whole = b"%b://%b%b" % (url.scheme, _host(url), path)
+    return whole.decode("latin-1")
+
+
+def _arguments(request: Any, events: Events | None) -> dict[str, Any]:
+    """What _send_once is called with."""
+    extensions = request.extensions
+    name = extensions.get("sni_hostname")
+    return {
+        "method": request.method.decode("latin-1"),
+        "url": _url(request.url),
+        "headers": request.headers,
+        "content": _content(request),
+        "timeout": _timeout(extensions.get("timeout") or {}),
+        "tls": TLS(server_hostname=_text(name)) if name else None,
+        "trace": events,
+        "target": request.url.target.decode("latin-1"),
+    }
+
+
+def _told(events: Events | None, response: Response) -> Response:
+    """That the head has come."""
+    if events is None:
+        return response
+    try:
+        events.answered(
+            (
+                response.http_version.encode(),
+                response.status_code,
+                response.reason.encode("latin-1"),
+                response.headers.raw,
+            )
+        )
+    except BaseException:
+        response.close()
+        raise
+    return response
+
+
+def _seconds(value: float | None) -> float | None:
+    return _AT_ONCE if value == 0 else value
+
+
 def _timeout(phases: dict[str, float | None]) -> Timeout:
-    connect, read = phases.get("connect"), phases.get("read")
+    connect = _seconds(phases.get("connect"))
+    read = _seconds(phases.get("read"))
     return Timeout(
         connect=connect,
         tls=connect,
         read=read,
         response_header=read,
-        write=phases.get("write"),
-        pool=phases.get("pool"),
+        write=_seconds(phases.get("write")),
+        pool=_seconds(phases.get("pool")),
     )
 
 
@@ -310,123 +380,18 @@ def _content(request: Any) -> Any:
 
 def _implied(request: Any, content: Any) -> list[tuple[bytes, bytes]]:
     """The fields that httpx writes itself and direct callers leave out."""
-    url = request.url
-    port = b"" if url.port is None else b":%d" % url.port
     framing = (b"Transfer-Encoding", b"chunked")
     if isinstance(content, bytes):
         framing = (b"Content-Length", b"%d" % len(content))
-    implied = [] if _field(request, b"host") else [(b"Host", url.host + port)]
+    implied = []
+    if not _field(request, b"host"):
+        implied.append((b"Host", _host(request.url)))
     framed = _field(request, b"content-length") or _field(
         request, b"transfer-encoding"
     )
     if content is not None and framed is None:
         implied.append(framing)
     return implied
-
-
-def _translated(core: Any, error: errors.RequestException) -> Exception:
-    for ours, theirs in _CLASSES:
-        if isinstance(error, ours):
-            made: Exception = getattr(core, theirs)(str(error))
-            return made
-    return error
-
-
-# ---- the answer --------------------------------------------------------------
-
-
-class _Body:
-    """The bytes as they came. Gives the connection back at its end, at close()
-    and after an error."""
-
-    def __init__(self, core: Any, response: Response, request: Any) -> None:
-        self._core = core
-        self._response = response
-        self._request = request  # whose stream must live as long
-
-    def __iter__(self) -> Iterator[bytes]:
-        try:
-            yield from self._response.iter_raw()
-        except errors.RequestException as error:
-            raise _translated(self._core, error) from error
-        finally:
-            self.close()
-
-    def close(self) -> None:
-        if self._response.status_code != 101:
-            self._response.close()
-
-
-class _Secured:
-    """What can be asked of an ssl object."""
-
-    def __init__(self, version: str, cipher: str) -> None:
-        self._version, self._cipher = version, cipher
-
-    def version(self) -> str:
-        return self._version
-
-    def cipher(self) -> tuple[str, str, int | None]:
-        return (self._cipher, self._version, None)
-
-    def selected_alpn_protocol(self) -> str | None:
-        return None
-
-
-class _NetworkStream:
-    """After a 101 the connection itself; before, what is known of it."""
-
-    def __init__(self, core: Any, response: Response) -> None:
-        self._core = core
-        self._response = response
-        self._upgraded: Upgraded | None = None
-
-    def _socket(self, timeout: float | None) -> Upgraded:
-        if self._upgraded is None:
-            self._upgraded = self._response.upgraded()
-        self._upgraded.settimeout(timeout)
-        return self._upgraded
-
-    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        try:
-            return self._socket(timeout).recv(max_bytes)
-        except errors.RequestException as error:
-            raise _translated(self._core, error) from error
-
-    def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        try:
-            self._socket(timeout).sendall(buffer)
-        except errors.RequestException as error:
-            raise _translated(self._core, error) from error
-
-    def close(self) -> None:
-        if self._upgraded is not None:
-            self._upgraded.close()
-        self._response.close()
-
-    def start_tls(self, *args: object, **kwargs: object) -> Any:
-        raise NotImplementedError(
-            "hpool secures connections itself: request an https URL"
-        )
-
-    def get_extra_info(self, info: str) -> Any:
-        facts = self._response.connection
-        if info in ("server_addr", "client_addr"):
-            known = facts.remote if info == "server_addr" else facts.local
-            return _address(known)
-        if info == "ssl_object" and facts.tls_version:
-            return _Secured(facts.tls_version, facts.cipher or "")
-        if info == "is_readable":
-            return False
-        return None
-
-
-def _address(text: str | None) -> tuple[str, int] | str | None:
-    """("127.0.0.1", 80) out of "127.0.0.1:80"."""
-    host, colon, port = (text or "").rpartition(":")
-    if not colon or not port.isdigit():
-        return text or None
-    return host.strip("[]"), int(port)
 
 
 # ---- httpx -------------------------------------------------------------------
@@ -454,14 +419,18 @@ def httpx_client(
     verify: Any = True,
     cert: Any = None,
     trust_env: bool = True,
+    http1: bool = True,
+    http2: bool = False,
     limits: Any = None,
-    proxy: str | None = None,
+    proxy: Any = None,
     **settings: Any,
 ) -> Any:
-    """An httpx.Client on hpool's pool: httpx's arguments, `verify` and `cert` as
-    hpool's.
+    """An httpx.Client on hpool's pool: httpx's arguments, `verify` and `cert`
+    with hpool's values.
 
     httpx: the module, httpx or httpx2; None imports httpx.
+
+    InvalidArgument for http2=True or http1=False.
     """
     module = httpx or import_module("httpx")
     limits = limits or module.Limits(
@@ -472,6 +441,8 @@ def httpx_client(
         verify=verify,
         cert=cert,
         trust_env=trust_env,
+        http1=http1,
+        http2=http2,
         max_connections=limits.max_connections,
         max_keepalive_connections=limits.max_keepalive_connections,
         keepalive_expiry=limits.keepalive_expiry,

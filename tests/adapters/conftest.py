@@ -1,11 +1,17 @@
 """requests three times: as it is, with hpool's adapter mounted, and patched. A
-test that asks for `session` runs with each, so what it says holds for both."""
+test that asks for `session` runs with each, so what it says holds for both.
+
+httpx and httpx2 twice: on their own transport and on hpool's. A test that asks
+for `client` runs with each, one that asks for `hpools` on hpool's alone."""
 
 from contextlib import ExitStack
 
+import httpx
+import httpx2
 import pytest
 import requests
 
+from hpool.adapters.httpcore import httpx_client
 from hpool.adapters.requests import HTTPAdapter, patch
 
 WAYS = ("own", "adapter", "patch")
@@ -64,3 +70,27 @@ def hpool_session():
 def client_of():
     """The hpool.Client below a session's http:// adapter."""
     return lambda session: session.adapters["http://"].poolmanager.client
+
+
+# ---- httpx -------------------------------------------------------------------
+
+
+@pytest.fixture(params=[httpx, httpx2], ids=lambda module: module.__name__)
+def module(request):
+    return request.param
+
+
+@pytest.fixture(params=["own", "hpool"])
+def client(request, module):
+    """The module's client, on its own transport and on hpool's."""
+    settings = {"timeout": 5, "trust_env": False, "follow_redirects": True}
+    own = request.param == "own"
+    with module.Client(**settings) if own else httpx_client(module, **settings) as made:
+        yield made
+
+
+@pytest.fixture
+def hpools(module):
+    """The module's client on hpool's transport."""
+    with httpx_client(module, timeout=5, trust_env=False) as made:
+        yield made

@@ -27,34 +27,6 @@ from tests.server.scripted import (
 from tests.tools import Call, until
 
 OK = respond(b"ok")
-MODULES = [httpx]
-try:
-    import httpx2
-
-    MODULES.append(httpx2)
-except ImportError:  # needs no newer Python than ours, but is not everywhere
-    pass
-
-
-@pytest.fixture(params=MODULES, ids=lambda module: module.__name__)
-def module(request):
-    return request.param
-
-
-@pytest.fixture(params=["own", "hpool"])
-def client(request, module):
-    """The module's client, on its own transport and on hpool's."""
-    make = module.Client if request.param == "own" else None
-    settings = {"timeout": 5, "trust_env": False, "follow_redirects": True}
-    with make(**settings) if make else httpx_client(module, **settings) as made:
-        yield made
-
-
-@pytest.fixture
-def hpools(module):
-    """The module's client on hpool's transport."""
-    with httpx_client(module, timeout=5, trust_env=False) as made:
-        yield made
 
 
 def pool_of(client):
@@ -296,33 +268,6 @@ def test_ssl_context(nginx, ca):
         assert pool.request("GET", nginx.https_url + "/small").status < 500
 
 
-def test_sni_hostname(nginx, ca, hpools, module):
-    with httpx_client(module, verify=str(ca.pem), trust_env=False) as client:
-        url = nginx.https_url.replace("localhost", "127.0.0.1")
-        name = {"sni_hostname": "localhost"}
-        assert client.get(url, extensions=name).status_code < 500
-        with pytest.raises(module.ConnectError, match="other.example"):
-            client.get(url, extensions={"sni_hostname": "other.example"})
-
-
-def test_upgrade(server, client):
-    head = respond(b"", 101, {"Connection": "upgrade", "Upgrade": "echo"})
-
-    def echo(connection):
-        connection.expect()
-        connection.send(head)
-        connection.send(connection.read(5).upper())
-
-    s = server(echo)
-    fields = {"Connection": "upgrade", "Upgrade": "echo"}
-    with client.stream("GET", s.url, headers=fields) as response:
-        assert response.status_code == 101
-        stream = response.extensions["network_stream"]
-        stream.write(b"hello")
-        assert stream.read(100, timeout=5) == b"HELLO"
-        stream.close()
-
-
 # ---- proxies -----------------------------------------------------------------
 
 
@@ -353,36 +298,6 @@ def test_a_proxy_that_refuses(server, module):
     with httpx_client(module, proxy=s.url, trust_env=False) as client:
         with pytest.raises(module.ProxyError, match="403"):
             client.get("https://name.invalid/")
-
-
-# ---- the trace extension -----------------------------------------------------
-
-
-def test_trace_names(server, client):
-    """The events of a request on a new connection, in httpcore's words and order."""
-    told = []
-    s = server([serve(OK)])
-    trace = {"trace": lambda name, info: told.append((name, dict(info)))}
-    client.get(s.url, extensions=trace)
-    steps = ["connection.connect_tcp", "http11.send_request_headers"]
-    steps += ["http11.send_request_body", "http11.receive_response_headers"]
-    steps += ["http11.receive_response_body", "http11.response_closed"]
-    assert [name for name, _ in told] == [
-        f"{step}.{end}" for step in steps for end in ("started", "complete")
-    ]
-    assert all("return_value" in i for n, i in told if n.endswith(".complete"))
-
-
-def test_trace_of_a_failure(client, module):
-    told = []
-    with refused_port() as port, pytest.raises(module.ConnectError):
-        trace = {"trace": lambda name, info: told.append((name, dict(info)))}
-        client.get(f"http://127.0.0.1:{port}", extensions=trace)
-    assert [name for name, _ in told] == [
-        "connection.connect_tcp.started",
-        "connection.connect_tcp.failed",
-    ]
-    assert isinstance(told[1][1]["exception"], Exception)
 
 
 # ---- the pool by itself ------------------------------------------------------
