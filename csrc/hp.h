@@ -386,6 +386,8 @@ typedef struct hp_conn_facts {
     unsigned attempts;       /* 1 + replays */
     const char *key;         /* pool key: "|http|example.com:80" */
     const char *proxy;       /* "http://proxy:3128"; "" for none */
+    hp_span proxy_lines;     /* header fields of its answer to CONNECT, to the
+                                one that failed last or is used; NULL: none */
     hp_close_reason release; /* HP_KEEP: kept; else why not; valid when the
                                 connection was given up */
     bool released;

@@ -7,6 +7,7 @@ from ._redact import url_for_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from ._core import Headers
     from .errors import RequestException
 
 
@@ -204,6 +205,8 @@ class ConnectionInfo(Frozen):
     proxy        "http://proxy:3128" if it goes through one; `remote` is then
                  the proxy's address, and tls_version ... tell of TLS with the
                  server alone
+    proxy_headers   hpool.Headers of the proxy's answer to CONNECT; None without
+                 such a tunnel
     """
 
     __slots__ = (
@@ -223,6 +226,7 @@ class ConnectionInfo(Frozen):
         "key",
         "release",
         "proxy",
+        "proxy_headers",
     )
 
     id: int
@@ -241,6 +245,7 @@ class ConnectionInfo(Frozen):
     key: str
     release: str | None
     proxy: str | None
+    proxy_headers: Headers | None
 
     def __init__(
         self,
@@ -260,6 +265,7 @@ class ConnectionInfo(Frozen):
         key: str = "",
         release: str | None = None,
         proxy: str | None = None,
+        proxy_headers: Headers | None = None,
     ) -> None:
         self._fill({
             "id": id,
@@ -278,7 +284,11 @@ class ConnectionInfo(Frozen):
             "key": key,
             "release": release,
             "proxy": proxy or None,
+            "proxy_headers": proxy_headers,
         })
+
+    def __hash__(self) -> int:  # headers have none
+        return hash((type(self), self.id, self.requests))
 
     def __repr__(self) -> str:
         if not self.id:

@@ -58,6 +58,7 @@ _DETAILS: dict[str, Callable[[tuple[int, ...], tuple[Any, ...]], Info]] = {
         "proxy": text[0],
         "target": text[1],
         "status": n[0] or None,
+        "headers": text[3],
         "error": text[2],
     },
     "tls_handshake_start": lambda n, text: {"server_name": text[0]},

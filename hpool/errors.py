@@ -32,7 +32,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from ._core import Response
+    from ._core import Headers, Response
     from ._jsonerror import JSONDecodeError as JSONDecodeError
     from ._records import Timings
     from .policy.request import PreparedRequest
@@ -152,16 +152,23 @@ class SSLError(ConnectError):
 class ProxyError(ConnectionError):
     """The proxy could not be reached, failed, or refused; the text names it.
 
-    status: int or None. That of its answer to CONNECT, if there was one.
+    status   of its answer to CONNECT, or None if there was none
+    headers  those of that answer (hpool.Headers), or None
     """
 
     status: int | None
+    headers: Headers | None
 
     def __init__(
-        self, *args: object, status: int | None = None, **where: Any
+        self,
+        *args: object,
+        status: int | None = None,
+        headers: Headers | None = None,
+        **where: Any,
     ) -> None:
         super().__init__(*args, **where)
         self.status = status
+        self.headers = headers
 
 
 class ReadError(ConnectionError):

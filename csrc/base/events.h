@@ -16,7 +16,8 @@
  *   connect_start                                    address
  *   connect_done                                     address, error
  *   proxy_connect_start                              proxy, target
- *   proxy_connect_done   status (0: none)            proxy, target, error
+ *   proxy_connect_done   status (0: none)            proxy, target, error,
+ *                                                    field lines
  *   tls_handshake_start                              server_name
  *   tls_handshake_done       resumed                 version, cipher, error
  *   got_conn                 reused, was_idle,       remote
@@ -95,7 +96,7 @@ const char *hp_event_name(hp_event_kind k);
 
 enum {
     HP_EVENT_NUMBERS = 5,
-    HP_EVENT_TEXTS = 3
+    HP_EVENT_TEXTS = 4
 };
 
 typedef struct hp_event {

@@ -27,7 +27,7 @@
  *               them a resolve, the third a tunnel; spec has a proxy; connected
  *   HANDSHAKE   owns a stream that wraps another; spec has tls; connected
  *   READY       owns a stream; connected; secured if and only if spec has tls
- *   CLOSED      owns nothing
+ *   CLOSED      owns nothing but an answer to CONNECT, if it failed
  *
  * A step function returns DONE when the state has changed for the better, and
  * hp_conn_step goes round; WAIT, DIAL and ERROR go to the caller.
@@ -193,6 +193,8 @@ hp_conn_close(hp_conn *c, bool polite)
 {
     hp_conn_tell_end(c, "abandoned");
     close_quietly(c, polite);
+    hp_answer_unref(c->answer);
+    c->answer = NULL;
 }
 
 void
@@ -208,6 +210,7 @@ hp_conn_abandon(hp_conn *c)
     c->dial = NULL;
     c->tunnel = NULL;
     c->targets = NULL;
+    c->answer = NULL;
     c->stream = NULL;
     c->state = HP_CONN_CLOSED;
 }

@@ -89,6 +89,7 @@ typedef struct hp_conn {
     hp_resolve_source resolved_by;
     hp_dial *dial;
     hp_tunnel *tunnel; /* TUNNEL */
+    hp_answer *answer; /* to CONNECT; kept when the conn fails, until close */
     hp_addrs *targets; /* SOCKS5: the target's, if they are looked up here */
     int next_target;   /* place in their order */
     int given_fd;      /* AWAITING_SOCKET: what the custom dial made, or -1 */
@@ -133,8 +134,8 @@ void hp_conn_extend(hp_conn *c, hp_ns connect_timeout, hp_ns tls_timeout);
 /* Which phase a timeout or cancellation would name now. */
 hp_phase hp_conn_phase(const hp_conn *c);
 
-/* Any state -> CLOSED. Idempotent. `polite`: TLS says close_notify if that
- * needs no waiting. Never blocks. */
+/* Any state -> CLOSED, and forgets the answer. Idempotent. `polite`: TLS says
+ * close_notify if that needs no waiting. Never blocks. */
 void hp_conn_close(hp_conn *c, bool polite);
 
 /* In a forked child: closes descriptors only; frees and writes nothing. */

@@ -92,6 +92,15 @@ begin_tunnel(hp_conn *c, hp_err *err)
     return HP_STEP_DONE;
 }
 
+/* The last one, should there be several. */
+static void
+keep_answer(hp_conn *c)
+{
+    hp_answer *a = hp_tunnel_answer(c->tunnel);
+    hp_answer_unref(c->answer);
+    c->answer = a ? hp_answer_ref(a) : NULL;
+}
+
 static hp_step
 tunnel_open(hp_conn *c, hp_err *err)
 {
@@ -138,6 +147,8 @@ hp_step
 hp_conn_step_tunnel(hp_conn *c, hp_waker *waker, hp_wait *w, hp_err *err)
 {
     int r = hp_tunnel_step(c->tunnel, c->stream, err);
+    if (r == 0 || r == HP_IO_ERROR)
+        keep_answer(c);
     if (r == 0)
         return tunnel_open(c, err);
     if (r == HP_IO_ERROR)

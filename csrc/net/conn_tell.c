@@ -62,13 +62,15 @@ void
 hp_conn_tell_tunnel_done(const hp_conn *c, const char *error)
 {
     char target[HP_CONN_TARGET_MAX];
+    hp_answer *a = hp_tunnel_answer(c->tunnel);
     if (!hp_trace_on(&c->trace))
         return;
     hp_conn_target(c, target);
     HP_TELL(&c->trace, .kind = HP_EVENT_PROXY_CONNECT_DONE, .conn = c->id,
-            .n = {hp_tunnel_status(c->tunnel)},
+            .n = {a ? hp_answer_status(a) : 0},
             .text = {hp_span_cstr(hp_proxy_name(c->spec->proxy)),
-                     hp_span_cstr(target), hp_span_or_none(error)});
+                     hp_span_cstr(target), hp_span_or_none(error),
+                     a ? hp_answer_lines(a) : hp_span_or_none(NULL)});
 }
 
 void

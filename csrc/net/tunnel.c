@@ -47,7 +47,7 @@ int
 hp_tunnel_fail(hp_tunnel *t, hp_err *err)
 {
     if (err->code == HP_E_PROXY)
-        err->status = t->answered ? t->head.status : 0;
+        err->status = t->answer ? hp_answer_status(t->answer) : 0;
     t->state = FAILED;
     return HP_IO_ERROR;
 }
@@ -130,6 +130,13 @@ send_connect(hp_tunnel *t, hp_stream *s, hp_err *err)
     return hp_tunnel_send(t, s, READ_HEAD, err);
 }
 
+static hp_span
+head_lines(const hp_tunnel *t)
+{
+    const char *head = t->in.ptr + t->head_at;
+    return hp_span_of(head + t->head.fields_at, t->head.fields_len);
+}
+
 /* A stranger wrote it. */
 static void
 shown(hp_span text, char *out, size_t size)
@@ -145,8 +152,7 @@ shown(hp_span text, char *out, size_t size)
 static void
 foreign_scheme(const hp_tunnel *t, char *out, size_t size)
 {
-    const char *head = t->in.ptr + t->head_at;
-    hp_span rest = hp_span_of(head + t->head.fields_at, t->head.fields_len);
+    hp_span rest = head_lines(t);
     hp_field f;
     out[0] = '\0';
     while (hp_field_next(&rest, &f)) {
@@ -204,7 +210,9 @@ refused(hp_tunnel *t, hp_err *err)
 static int
 judge(hp_tunnel *t, size_t n, hp_err *err)
 {
-    t->answered = true;
+    t->answer = hp_answer_new(t->head.status, head_lines(t));
+    if (t->answer == NULL)
+        return no_memory(t, err);
     if (t->head.status < 200 || t->head.status > 299)
         return refused(t, err);
     if (t->in.len > t->head_at + n)
@@ -301,10 +309,10 @@ hp_tunnel_address_refused(const hp_tunnel *t)
     return t->address_refused;
 }
 
-int
-hp_tunnel_status(const hp_tunnel *t)
+hp_answer *
+hp_tunnel_answer(const hp_tunnel *t)
 {
-    return t->answered ? t->head.status : 0;
+    return t->answer;
 }
 
 /* ---- life ---- */
@@ -373,6 +381,7 @@ hp_tunnel_free(hp_tunnel *t)
     wipe(&t->out);
     hp_buf_free(&t->out);
     hp_buf_free(&t->in);
+    hp_answer_unref(t->answer);
     hp_proxy_unref(t->proxy);
     hp_free(t);
 }

@@ -22,6 +22,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "net/answer.h"
 #include "net/proxy.h"
 #include "net/sock.h"
 #include "net/stream.h"
@@ -54,7 +55,7 @@ int hp_tunnel_step(hp_tunnel *t, hp_stream *s, hp_err *err);
 /* After HP_IO_ERROR: SOCKS5 has refused this address, and may not refuse
  * another one of the same host. */
 bool hp_tunnel_address_refused(const hp_tunnel *t);
-/* Of the answer to CONNECT, 0: none came. */
-int hp_tunnel_status(const hp_tunnel *t);
+/* The final answer to CONNECT, borrowed; NULL: none came. */
+hp_answer *hp_tunnel_answer(const hp_tunnel *t);
 
 #endif

@@ -36,7 +36,7 @@ struct hp_tunnel {
     size_t head_at; /* where the head being parsed begins */
     size_t seen;    /* bytes of it looked at */
     hp_head head;
-    bool answered; /* it is a final one */
+    hp_answer *answer; /* once it is a final one */
     /* SOCKS5 */
     hp_addr addr; /* of the target; len 0: by name */
     size_t bound_len;

@@ -134,8 +134,9 @@ error_attributes(const hp_err *err, hpy_response *r)
                                 "timings", timings, "phase", phase, "attempts",
                                 facts.attempts == 0 ? 1 : facts.attempts,
                                 "host", facts.key, "reason", why);
-    if (d != NULL && err->status != 0 &&
-        put(d, "status", PyLong_FromLong(err->status)) < 0)
+    if (d != NULL && r != NULL && err->status != 0 &&
+        (put(d, "status", PyLong_FromLong(err->status)) < 0 ||
+         put(d, "headers", hpy_headers_of_block(r->st, facts.proxy_lines)) < 0))
         Py_CLEAR(d);
     const hp_shortage *s =
         r == NULL || r->ex == NULL ? NULL : hp_exchange_shortage(r->ex);

@@ -315,13 +315,21 @@ get_connection(PyObject *op, void *closure)
         return none;
     }
     hp_exchange_facts(r->ex, &f);
+    PyObject *headers = f.proxy_lines.ptr == NULL
+                            ? Py_NewRef(Py_None)
+                            : hpy_headers_of_block(r->st, f.proxy_lines);
+    if (headers == NULL) {
+        Py_DECREF(cls);
+        return NULL;
+    }
     const char *release = f.released ? hp_close_reason_name(f.release) : NULL;
     PyObject *v = PyObject_CallFunction(
-        cls, "KNNddKzzzzzNIzzz", (unsigned long long)f.conn_id,
+        cls, "KNNddKzzzzzNIzzzN", (unsigned long long)f.conn_id,
         PyBool_FromLong(f.reused), PyBool_FromLong(f.was_idle),
         seconds(f.idle_time), seconds(f.age), (unsigned long long)f.requests,
         f.remote, f.local, f.tls_version, f.tls_cipher, f.alpn,
-        PyBool_FromLong(f.tls_resumed), f.attempts, f.key, release, f.proxy);
+        PyBool_FromLong(f.tls_resumed), f.attempts, f.key, release, f.proxy,
+        headers);
     Py_DECREF(cls);
     return v;
 }

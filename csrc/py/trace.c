@@ -106,9 +106,11 @@ texts(const hp_event *e, const hpy_exc *set)
         v[i] = text(e, e->text[i]);
     if (e->kind == HP_EVENT_GOT_1XX_RESPONSE)
         Py_XSETREF(v[0], field_pairs(e->text[0]));
+    if (e->kind == HP_EVENT_PROXY_CONNECT_DONE)
+        Py_XSETREF(v[3], field_pairs(e->text[3]));
     if (e->kind == HP_EVENT_REQUEST_DONE)
         Py_XSETREF(v[0], error_name((hp_errc)e->n[1], set));
-    return Py_BuildValue("(NNN)", v[0], v[1], v[2]);
+    return Py_BuildValue("(NNNN)", v[0], v[1], v[2], v[3]);
 }
 
 typedef long long ll;

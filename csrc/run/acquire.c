@@ -182,6 +182,7 @@ dial_failed(hp_exchange *ex)
         return HP_GO_ON;
     hp_pconn *dial = ex->dial;
     ex->dial = NULL;
+    hp_ex_note_answer(ex, &dial->net);
     switch (hp_pool_dial_failed(ex->pool, &ex->want, dial, may_linger(ex))) {
     case HP_WANT_LEASED:
         hp_err_clear(&ex->err); /* served while the dial failed */

@@ -195,6 +195,7 @@ hp_exchange_free(hp_exchange *ex)
     hp_prepared_unref(ex->prepared);
     if (ex->warm)
         hp_ex_warm_free(ex);
+    hp_answer_unref(ex->answer);
     hp_free(ex->site);
     hp_coding_free(ex->coding);
     hp_body_free(&ex->body);

@@ -181,6 +181,7 @@ struct hp_exchange {
     hp_err err; /* sticky */
     hp_timings timings;
     struct hp_ex_trace *trace; /* NULL: nobody listens */
+    hp_answer *answer;         /* a reference: of the proxy, to CONNECT */
     hp_conn_facts conn_facts;
     char remote[HP_ADDR_TEXT_MAX], local[HP_ADDR_TEXT_MAX];
     char tls_cipher[64];
@@ -233,6 +234,8 @@ bool hp_ex_take_to_answer(hp_exchange *ex);
 void hp_ex_release(hp_exchange *ex);
 
 /* acquire.c */
+/* What the proxy of this connection said, or of none, is ours to tell. */
+void hp_ex_note_answer(hp_exchange *ex, const hp_conn *c);
 hp_go hp_ex_state_acquire(hp_exchange *ex);
 hp_go hp_ex_state_queued(hp_exchange *ex, hp_wait *w);
 hp_go hp_ex_state_connect(hp_exchange *ex, hp_waker *waker, hp_wait *w);

@@ -250,6 +250,15 @@ note_tls(hp_exchange *ex, const hp_conn *c)
     f->tls_resumed = info.resumed;
 }
 
+void
+hp_ex_note_answer(hp_exchange *ex, const hp_conn *c)
+{
+    if (ex->answer == c->answer)
+        return;
+    hp_answer_unref(ex->answer);
+    ex->answer = c->answer ? hp_answer_ref(c->answer) : NULL;
+}
+
 /* The connection may be somebody else's, or gone, when the user asks: what he
  * may ask for is noted when it is got. */
 void
@@ -268,6 +277,7 @@ hp_ex_note_conn(hp_exchange *ex)
     memcpy(ex->remote, c->net.remote, sizeof ex->remote);
     memcpy(ex->local, c->net.local, sizeof ex->local);
     note_tls(ex, &c->net);
+    hp_ex_note_answer(ex, &c->net);
 }
 
 void
@@ -278,6 +288,8 @@ hp_exchange_facts(const hp_exchange *ex, hp_conn_facts *out)
     out->local = ex->local;
     out->key = ex->key.text.ptr;
     out->proxy = ex->key.proxy ? hp_proxy_name(ex->key.proxy) : "";
+    if (ex->answer)
+        out->proxy_lines = hp_answer_lines(ex->answer);
     if (out->tls_version == NULL)
         out->tls_version = out->tls_cipher = out->alpn = "";
 }

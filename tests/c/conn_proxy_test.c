@@ -115,6 +115,16 @@ check_written(const kit *k, int i, const char *p, size_t n)
     CHECK(n == 0 || memcmp(got.ptr, p, n) == 0);
 }
 
+static void
+check_answer(const kit *k, int status, const char *lines)
+{
+    CHECK(k->c.answer);
+    hp_span got = hp_answer_lines(k->c.answer);
+    CHECK_INT(hp_answer_status(k->c.answer), status);
+    CHECK_INT(got.len, strlen(lines));
+    CHECK(memcmp(got.ptr, lines, got.len) == 0);
+}
+
 #define WROTE(k, i, s) check_written((k), (i), (s), sizeof(s) - 1)
 
 /* ---- getting there ---- */
@@ -135,6 +145,7 @@ test_tunnel(void)
     CHECK(k.c.tunnel == NULL);
     CHECK(k.c.times.connected >= at_proxy + S); /* the tunnel counts */
     WROTE(&k, 0, CONNECT_HEAD);
+    check_answer(&k, 200, "");
     kit_free(&k);
 }
 
@@ -296,12 +307,15 @@ test_refused(void)
 {
     kit k;
     kit_init(&k, "http://Basic c2VjcmV0@proxy:3128");
-    PLAY(&k, SCRIPT_BYTES("HTTP/1.1 403 Forbidden\r\n\r\n"));
+    PLAY(&k, SCRIPT_BYTES("HTTP/1.1 403 Forbidden\r\nVia: x\r\n\r\n"));
     CHECK_INT(run(&k), HP_STEP_ERROR);
     check_failed(&k, HP_E_PROXY, HP_PHASE_PROXY,
                  "the proxy http://proxy:3128 refused a tunnel to h.test:443: "
                  "403 Forbidden");
     CHECK_INT(k.err.status, 403);
+    check_answer(&k, 403, "Via: x\r\n"); /* outlives the connection */
+    hp_conn_close(&k.c, false);
+    CHECK(k.c.answer == NULL);
     kit_free(&k);
 }
 

@@ -29,6 +29,7 @@ static const ask LOGIN = {"socks5h://me:pw@p:1080", "h.test", 443, NULL};
 typedef struct end {
     int result;
     int status;
+    char lines[200]; /* of the answer */
     bool address_refused;
     hp_err err;
     char written[1200];
@@ -43,6 +44,17 @@ note_written(end *e, const script *s)
     CHECK(e->n_written < sizeof e->written);
     if (e->n_written)
         memcpy(e->written, s->written.ptr, e->n_written);
+}
+
+static void
+note_answer(end *e, const hp_answer *a)
+{
+    if (a == NULL)
+        return;
+    hp_span lines = hp_answer_lines(a);
+    e->status = hp_answer_status(a);
+    CHECK(lines.len < sizeof e->lines);
+    memcpy(e->lines, lines.ptr, lines.len);
 }
 
 static size_t
@@ -74,7 +86,7 @@ play_events(const ask *a, const script_event *events, size_t n)
         e.result = hp_tunnel_step(t, stream, &e.err);
     } while ((e.result == HP_IO_WANT_READ || e.result == HP_IO_WANT_WRITE) &&
              !(script_all_read(&s) && e.result == HP_IO_WANT_READ));
-    e.status = hp_tunnel_status(t);
+    note_answer(&e, hp_tunnel_answer(t));
     e.address_refused = hp_tunnel_address_refused(t);
     note_written(&e, &s);
     e.unread = read_rest(stream);
@@ -190,6 +202,26 @@ test_connect(void)
     hold(&a, SAY("HTTP/1.1 200\r\n\r\n"),
          SAY("CONNECT h.test:443 HTTP/1.1\r\nHost: h.test:443\r\n"
              "Proxy-Authorization: Basic eDp5\r\n\r\n"));
+}
+
+/* The last one, and that alone. */
+static void
+test_connect_answer(void)
+{
+    static const char *const rows[] = {
+        "HTTP/1.1 103 Hints\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\nA: 1\r\n"
+        "B: 2\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nA: 1\r\nB: 2\r\n\r\ntoo early",
+        "HTTP/1.1 403 No\r\nA: 1\r\nB: 2\r\n\r\nsorry",
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        end e = play(&CONNECT, rows[i], strlen(rows[i]), 20, SCRIPT_DATA);
+        CHECK_INT(e.status, i < 2 ? 200 : 403);
+        CHECK_STR(e.lines, "A: 1\r\nB: 2\r\n");
+    }
+    end e = play(&CONNECT, SAY("HTTP/1.1 200 OK\r\nA: 1\r\n"), 9, SCRIPT_EOF);
+    CHECK_INT(e.status, 0);
+    CHECK_STR(e.lines, "");
 }
 
 static void
@@ -546,6 +578,7 @@ int
 main(void)
 {
     RUN(test_connect);
+    RUN(test_connect_answer);
     RUN(test_connect_targets);
     RUN(test_connect_any_2xx);
     RUN(test_connect_refused);
