@@ -15,11 +15,12 @@ enum {
 typedef struct detached {
     PyThreadState *thread;
     hp_driver driver;
-    bool after_exit; /* begun when the process was ending already */
+    bool after_exit; /* begun when the exit hook was done */
 } detached;
 
-/* The interpreter's exit hook has run. */
-static atomic_bool exiting;
+/* The interpreter's exit hook has begun to end what threads are waiting for; it
+ * has done so. */
+static atomic_bool exiting, exited;
 
 /* Signal handlers run in the main thread only; asking the system each time
  * would cost two calls a request. */
@@ -83,14 +84,15 @@ detach(detached *d, hpy_state *st)
     d->driver.on_interrupt = on_interrupt;
     d->driver.arg = d;
     d->driver.slices = st->main_interpreter && is_main_thread();
-    d->after_exit = atomic_load_explicit(&exiting, memory_order_relaxed);
+    d->after_exit = atomic_load_explicit(&exited, memory_order_relaxed);
     d->thread = PyEval_SaveThread();
 }
 
-/* The exit hook ends what daemon threads are waiting for. Attached at once,
- * such a thread would print a traceback into a process that is all but gone;
- * a moment later the interpreter lets no thread attach. The moment is short,
- * since another exit hook may be joining the thread. */
+/* The exit hook ends what daemon threads are waiting for, and what they will
+ * wait for with a response they have. Attached at once, such a thread would
+ * print a traceback into a process that is all but gone; a moment later the
+ * interpreter lets no thread attach. The moment is short, since another exit
+ * hook may be joining the thread. */
 static void
 linger(void)
 {
@@ -98,12 +100,15 @@ linger(void)
     nanosleep(&second, NULL);
 }
 
-static void
-attach(detached *d)
+static hp_drive
+attach(detached *d, hp_drive out, const hp_err *err)
 {
-    if (!d->after_exit && atomic_load_explicit(&exiting, memory_order_relaxed))
+    bool closed = out == HP_DRIVE_ERROR && err->code == HP_E_CLOSED;
+    if (atomic_load_explicit(&exiting, memory_order_relaxed) &&
+        (!d->after_exit || (closed && !is_main_thread())))
         linger();
     PyEval_RestoreThread(d->thread);
+    return out;
 }
 
 hp_drive
@@ -112,8 +117,7 @@ hpy_drive_head(hpy_state *st, hp_exchange *ex, hp_err *err)
     detached d;
     detach(&d, st);
     hp_drive out = hp_drive_head(ex, &d.driver, err);
-    attach(&d);
-    return out;
+    return attach(&d, out, err);
 }
 
 hp_drive
@@ -123,8 +127,7 @@ hpy_drive_warm(hpy_state *st, hp_exchange *ex, int64_t n, int64_t *ready,
     detached d;
     detach(&d, st);
     hp_drive out = hp_drive_warm(ex, &d.driver, n, ready, err);
-    attach(&d);
-    return out;
+    return attach(&d, out, err);
 }
 
 hp_drive
@@ -133,8 +136,7 @@ hpy_drive_pause(hpy_state *st, hp_exchange *ex, hp_ns until, hp_err *err)
     detached d;
     detach(&d, st);
     hp_drive out = hp_drive_pause(ex, &d.driver, until, err);
-    attach(&d);
-    return out;
+    return attach(&d, out, err);
 }
 
 /* The connection is given back: the rest of the body is here. */
@@ -157,8 +159,7 @@ hpy_drive_read(hpy_state *st, hp_exchange *ex, void *buf, size_t cap,
         return hp_drive_read(ex, &d.driver, buf, cap, how, raw, got, err);
     detach(&d, st);
     hp_drive out = hp_drive_read(ex, &d.driver, buf, cap, how, raw, got, err);
-    attach(&d);
-    return out;
+    return attach(&d, out, err);
 }
 
 hp_drive
@@ -168,8 +169,7 @@ hpy_drive_recv(hpy_state *st, hp_upgraded *u, hp_ns timeout, void *buf,
     detached d;
     detach(&d, st);
     hp_drive out = hp_upgraded_recv(u, &d.driver, timeout, buf, cap, got, err);
-    attach(&d);
-    return out;
+    return attach(&d, out, err);
 }
 
 hp_drive
@@ -179,14 +179,14 @@ hpy_drive_sendall(hpy_state *st, hp_upgraded *u, hp_ns timeout, const void *buf,
     detached d;
     detach(&d, st);
     hp_drive out = hp_upgraded_sendall(u, &d.driver, timeout, buf, n, err);
-    attach(&d);
-    return out;
+    return attach(&d, out, err);
 }
 
 void
 hpy_begin(void)
 {
     atomic_store(&exiting, false);
+    atomic_store(&exited, false);
     hp_process_begin();
 }
 
@@ -200,6 +200,7 @@ hpy_end(void)
         return;
     PyThreadState *thread = Py_IsFinalizing() ? NULL : PyEval_SaveThread();
     hp_process_shutdown();
+    atomic_store(&exited, true);
     if (thread != NULL)
         PyEval_RestoreThread(thread);
 }

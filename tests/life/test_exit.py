@@ -112,6 +112,74 @@ while client.stats().total.requests < 300:
     assert finish(start(COMMON + program, s.url, **trust), 10) == (0, "", "")
 
 
+def test_threads_that_never_stop_asking(either):
+    """Twenty ends, each in the middle of what eight threads begin and end: whichever
+    step it meets, none has a word to say."""
+    s, trust = either([serve(OK)], backlog=512)
+    program = """
+sys.setswitchinterval(1e-4)
+
+def work():
+    while True:
+        client.get(url).read()
+
+for _ in range(8):
+    in_daemon(work)
+while client.stats().total.requests < 50:
+    pass
+"""
+    for _ in range(5):
+        four = [start(COMMON + program, s.url, **trust) for _ in range(4)]
+        assert [finish(process, 20) for process in four] == [(0, "", "")] * 4
+
+
+def test_a_request_that_begins_while_the_process_ends(server):
+    """The exit hook has begun to end what clients do, and a thread makes another
+    request before its client's turn comes."""
+    s = server([until_closed()])
+    program = """
+import atexit
+go = threading.Event()
+atexit.register(go.set)  # called right before our own
+others = [hpool.Client() for _ in range(2000)]
+client = hpool.Client(timeout=60)
+
+def ask():
+    go.wait()
+    client.get(url)
+
+in_daemon(ask)
+sys.setswitchinterval(100)  # the thread runs when the hook lets go, not before
+"""
+    assert finish(start(COMMON + program, s.url), 20) == (0, "", "")
+
+
+def test_a_response_that_is_read_when_the_process_ends(either):
+    """The exit hook has ended it; a thread that reads on just then stops there."""
+    s, trust = either([expect(), send(HALF), until_closed()])
+    program = """
+import atexit, threading
+go, over = threading.Event(), threading.Event()
+atexit.register(lambda: (go.set(), over.wait(0.2)))  # called after our own
+"""
+    work = """
+def work():
+    response = client.get(url)
+    ready.set()
+    go.wait()
+    try:
+        response.read()
+    finally:
+        over.set()
+
+ready = threading.Event()
+in_daemon(work)
+ready.wait()
+"""
+    process = start(program + COMMON + work, s.url, **trust)
+    assert finish(process, 10) == (0, "", "")
+
+
 @pytest.mark.parametrize("scheme", ["http", "https"])
 def test_idle_connections(server, ca, scheme):
     """Idle connections and a running keeper when the process ends."""
