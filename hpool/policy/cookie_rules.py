@@ -6,6 +6,7 @@ for a jar of the standard library, whose own are those of 1994.
 
 from __future__ import annotations
 
+import re
 from http.cookiejar import DefaultCookiePolicy
 from urllib.parse import urlsplit
 
@@ -41,7 +42,7 @@ class Visit:
         parts = urlsplit(url)
         netloc = parts.netloc.rpartition("@")[2]
         self._url = parts._replace(netloc=netloc).geturl()
-        self._set_cookie = list(set_cookie)
+        self._set_cookie = [_understood(line) for line in set_cookie]
         self.secure = list(secure)
         self.is_named = is_named
         self.host = (parts.hostname or "").lower()
@@ -74,6 +75,24 @@ class Visit:
 
     def get_all(self, name: str, default: Any = None) -> Any:
         return self._set_cookie if name == "Set-Cookie" else default
+
+
+def _understood(line: str) -> str:
+    """A Set-Cookie without the attributes that are to be ignored (RFC 6265,
+    5.2), for which a jar drops the whole cookie or never sends it."""
+    pair, *attributes = line.split(";")
+    kept = [text for text in attributes if not _is_ignored(text)]
+    return ";".join([pair, *kept])
+
+
+def _is_ignored(attribute: str) -> bool:
+    name, _, value = attribute.partition("=")
+    name, value = name.strip().lower(), value.strip()
+    if name == "max-age":
+        return re.fullmatch("-?[0-9]+", value) is None
+    if name == "path":
+        return not value.startswith("/")
+    return name == "port" or name == "domain" and not value.strip(".")
 
 
 class CookieRules(DefaultCookiePolicy):

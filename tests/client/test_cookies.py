@@ -123,6 +123,16 @@ SET_AND_SEND = [
     ("http://a.test/", f"k={'v' * 4096}", "http://a.test/", False),
     ("http://a.test/", "k=a\x01b", "http://a.test/", False),
     ("http://u:p@a.test/", "k=v", "http://w:q@a.test/", True),
+    # Attributes that say nothing are as good as left out.
+    ("http://a.test/", "k=v; Max-Age=soon", "http://a.test/", True),
+    ("http://a.test/", 'k=v; Max-Age="9"; Path=/x', "http://a.test/x", True),
+    ("http://a.test/", "k=v; Max-Age=; Domain=b.test", "http://b.test/", False),
+    ("http://a.test/", "k=v; Domain=", "http://a.test/", True),
+    ("http://a.test/", "k=v; Domain=", "http://www.a.test/", False),
+    ("http://a.test/", "k=v; Domain", "http://a.test/", True),
+    ("http://a.test/x/y", "k=v; Path=z", "http://a.test/x/z", True),
+    ("http://a.test/x/y", "k=v; Path=z", "http://a.test/", False),
+    ("http://a.test/", "k=v; Port=81", "http://a.test/", True),
 ]
 
 
@@ -144,6 +154,15 @@ def test_a_cookie_in_the_clear_hides_no_secure_one():
     headers = {"Set-Cookie": "k=wrong"}
     jar.extract(hpool.Response(200, headers=headers, url="http://a.test/"))
     assert jar.header("https://a.test/") == "k=right"
+    headers = {"Set-Cookie": "k=other"}  # another site's is no matter
+    jar.extract(hpool.Response(200, headers=headers, url="http://b.test/"))
+    assert jar.header("http://b.test/") == "k=other"
+
+
+def test_a_cookie_that_is_a_name_alone():
+    jar = taken("http://a.test/", "k; Path=/", "=v")
+    assert jar.header("http://a.test/x") == "k"
+    assert jar.items() == [("k", "")]
 
 
 @pytest.mark.parametrize("with_list", [True, False])
@@ -412,7 +431,7 @@ def test_the_mapping():
     assert jar.setdefault("c", "9") == "3"
     jar.clear(domain="a.test")
     assert "e" not in jar
-    assert jar.popitem() == ("c", "3")
+    assert jar.popitem() == ("c", "3") and "c" not in jar
     jar.clear()
     assert not jar and jar == {} and list(jar) == []
     with pytest.raises(KeyError):
