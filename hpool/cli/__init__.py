@@ -129,7 +129,7 @@ def _add_get(get: argparse.ArgumentParser) -> None:
         "-i",
         "--include",
         action="store_true",
-        help="print the head of the answer, too",
+        help="print the heads of the answers, too",
     )
     get.add_argument(
         "-v",
@@ -142,6 +142,12 @@ def _add_get(get: argparse.ArgumentParser) -> None:
     )
     get.add_argument(
         "-s", "--silent", action="store_true", help="no progress line"
+    )
+    get.add_argument(
+        "-S",
+        "--show-error",
+        action="store_true",
+        help="errors are shown, -s or not",
     )
     get.add_argument(
         "-f",

@@ -7,7 +7,7 @@ import argparse
 import os
 import sys
 
-from . import CommandError
+from . import CommandError, form
 from .load_options import amount_type, count_type
 
 TYPE_CHECKING = False
@@ -15,13 +15,20 @@ if TYPE_CHECKING:
     from contextlib import ExitStack
     from typing import Any
 
+    from .. import PreparedRequest, Retries
+
 _FORM = "application/x-www-form-urlencoded"
 _JSON = "application/json"
 
 
 def add_request_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("-X", "--request", metavar="METHOD", help="instead of GET or POST")
+    add(
+        "-X",
+        "--request",
+        metavar="METHOD",
+        help="instead of GET or POST, and after redirects, too",
+    )
     add("-I", "--head", action="store_true", help="ask for the head only")
     add(
         "-H",
@@ -55,7 +62,11 @@ def _add_body(group: argparse._ArgumentGroup) -> None:
             help=how,
         )
     group.add_argument(
-        "--json", metavar="DATA", help="JSON, with its headers; @FILE reads it"
+        "--json",
+        metavar="DATA",
+        action="append",
+        default=[],
+        help="JSON, with its headers; @FILE reads it; several are put together",
     )
     group.add_argument(
         "-F",
@@ -63,8 +74,8 @@ def _add_body(group: argparse._ArgumentGroup) -> None:
         metavar="NAME=CONTENT",
         action="append",
         default=[],
-        help="multipart: value, @FILE (uploaded) or <FILE (read); "
-        ";type= and ;filename= may follow",
+        help="multipart: value, @FILE (uploaded) or <FILE (read); ;type= and "
+        ";filename= may follow; a value with a ; in double quotes",
     )
     group.add_argument("-T", "--upload-file", metavar="FILE", help="PUT a file")
     group.add_argument(
@@ -84,7 +95,8 @@ def _add_way(group: argparse._ArgumentGroup) -> None:
         metavar="N",
         type=count_type(0),
         default=0,
-        help="try again so often after errors that may pass",
+        help="try again so often after timeouts, lost connections and "
+        "the statuses 408, 429, 500, 502, 503 and 504",
     )
     for flags, how in (
         (("-m", "--max-time"), "for all of it"),
@@ -170,11 +182,44 @@ def call(
         keywords["auth"] = _auth(arguments)
     if arguments.max_redirs is not None:
         keywords["max_redirects"] = arguments.max_redirs
+    if arguments.request:
+        keywords["check_redirect"] = _keep_method
     if arguments.retry:
-        keywords["retries"] = arguments.retry
+        keywords["retries"] = _retries(arguments.retry)
+        keywords["trace"] = None if arguments.silent else _tell_retry
     keywords["headers"] = headers
     method = arguments.request or ("HEAD" if arguments.head else sent or "GET")
     return method, url, keywords
+
+
+def _keep_method(request: PreparedRequest, history: list[Any]) -> None:
+    request.method = history[0].request.method
+
+
+# Those that may pass, says curl.
+_PASSING = (408, 429, 500, 502, 503, 504)
+
+
+def _retries(count: int) -> Retries:
+    """As curl: any method, waits that double from one second to ten minutes,
+    here after a first one without a wait."""
+    from .. import Retries
+
+    return Retries(
+        count,
+        status_forcelist=_PASSING,
+        allowed_methods=None,
+        backoff_factor=0.5,
+        backoff_max=600,
+        jitter=0,
+        budget=None,
+    )
+
+
+def _tell_retry(event: str, info: dict[str, Any]) -> None:
+    if event == "retry" and "wait" in info:
+        wait = f" in {info['wait']:.0f} s" if info["wait"] else ""
+        print(f"hpool: trying again{wait}", file=sys.stderr, flush=True)
 
 
 def _headers(arguments: argparse.Namespace) -> list[tuple[str, str | None]]:
@@ -212,7 +257,7 @@ def _body(
     """Puts the body into `keywords`; the method it stands for."""
     kinds = {
         "-d": arguments.data,
-        "--json": arguments.json is not None,
+        "--json": arguments.json,
         "-F": arguments.form,
         "-T": arguments.upload_file,
     }
@@ -222,14 +267,14 @@ def _body(
     if not given:
         return None
     if given == ["-F"]:
-        keywords["files"] = [_part(text, files) for text in arguments.form]
+        keywords["files"] = [form.part(text, files) for text in arguments.form]
         return "POST"
     if given == ["-T"]:
-        file = files.enter_context(open(arguments.upload_file, "rb"))
-        keywords["content"] = file
+        keywords["content"] = form.opened(arguments.upload_file, files)
         return "PUT"
     if given == ["--json"]:
-        keywords["content"] = _text_or_file(arguments.json, keep=True)
+        pieces = [_text_or_file(text, keep=True) for text in arguments.json]
+        keywords["content"] = b"".join(pieces)
         implied = [("Content-Type", _JSON), ("Accept", _JSON)]
     else:
         keywords["content"] = _form(arguments.data)
@@ -252,36 +297,8 @@ def _text_or_file(text: str, keep: bool) -> bytes:
     """What is meant by DATA; `keep` the line ends of a file."""
     if not text.startswith("@"):
         return os.fsencode(text)
-    data = _read(text[1:])
+    data = form.read(text[1:])
     return data if keep else data.translate(None, b"\r\n\0")
-
-
-def _read(path: str) -> bytes:
-    if path == "-":
-        return sys.stdin.buffer.read()
-    with open(path, "rb") as file:
-        return file.read()
-
-
-def _part(text: str, files: ExitStack) -> tuple[str, Any]:
-    """An entry of files= for NAME=CONTENT."""
-    name, equals, rest = text.partition("=")
-    if not equals:
-        raise CommandError("-F takes NAME=VALUE, NAME=@FILE or NAME=<FILE")
-    if rest[:1] not in ("@", "<"):
-        return name, (None, os.fsencode(rest))
-    path, *notes = rest[1:].split(";")
-    said = dict(note.strip().partition("=")[::2] for note in notes)
-    if unknown := set(said) - {"type", "filename"}:
-        raise CommandError(f"-F knows type= and filename=, not {min(unknown)}")
-    kind = said.get("type")
-    if rest[0] == "<":
-        return name, (None, _read(path), *([kind] if kind else []))
-    shown = said.get("filename", os.path.basename(path))
-    file = sys.stdin.buffer
-    if path != "-":
-        file = files.enter_context(open(path, "rb"))
-    return name, (shown, file, *([kind] if kind else []))
 
 
 def _auth(arguments: argparse.Namespace) -> Any:

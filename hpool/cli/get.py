@@ -28,6 +28,8 @@ def run_get(arguments: argparse.Namespace) -> int:
     template = arguments.write_out
     if template and (name := unknown_variable(template)):
         raise CommandError(f"-w knows no %{{{name}}}")
+    if arguments.output == "-":
+        arguments.output = None
     with ExitStack() as stack:
         method, url, keywords = call(arguments, stack)
         client = stack.enter_context(
@@ -48,7 +50,8 @@ def _show(response: hpool.Response, arguments: argparse.Namespace) -> int:
             status = f"{response.status_code} {response.reason}".rstrip()
             print(f"hpool: {status}", file=sys.stderr)
         else:
-            _deliver(response, arguments.include, arguments.output, progress)
+            heads = arguments.include or arguments.head
+            _deliver(response, heads, arguments.output, progress)
     finally:
         progress.end()
         _after(response, arguments, progress.done)
@@ -68,21 +71,27 @@ def _after(
 
 def _deliver(
     response: hpool.Response,
-    include: bool,
+    heads: bool,
     output: str | None,
     progress: Progress,
 ) -> None:
-    stdout = sys.stdout.buffer
-    if include:
-        stdout.write(_head(response))
-        stdout.flush()
     if output is None:
-        _copy(response, stdout, progress)
+        _write(response, heads, sys.stdout.buffer, progress)
     else:
         # Opened when the head has arrived: a failed request leaves an old
         # file as it was.
         with open(output, "wb") as file:
-            _copy(response, file, progress)
+            _write(response, heads, file, progress)
+
+
+def _write(
+    response: hpool.Response, heads: bool, target: BinaryIO, progress: Progress
+) -> None:
+    if heads:
+        for each in (*response.history, response):
+            target.write(_head(each))
+        target.flush()
+    _copy(response, target, progress)
 
 
 def _copy(

@@ -96,6 +96,44 @@ def test_multipart(sent, tmp_path):
     assert b'name="r"; filename="pic.png"\r\nContent-Type: image/png\r\n' in body
 
 
+def form(sent, *contents):
+    """The parts that the server sees, without the boundary."""
+    request = sent(*(word for text in contents for word in ("-F", text)))
+    boundary = request.get("Content-Type").partition("boundary=")[2].encode()
+    parts = request.body.split(b"--" + boundary)[1:-1]
+    prefix = b"\r\nContent-Disposition: form-data; name="
+    assert all(part.startswith(prefix) for part in parts)
+    return [part[len(prefix) : -2].decode() for part in parts]
+
+
+def test_what_stands_behind_a_part(sent, tmp_path):
+    """As curl 7.88 sends them."""
+    file = tmp_path / "a;b.txt"
+    file.write_bytes(b"in")
+    assert form(sent, "a=b;type=text/x", 'c="d;e"', r'f="\"g\\";filename=h.png') == [
+        '"a"\r\nContent-Type: text/x\r\n\r\nb',
+        '"c"\r\n\r\nd;e',
+        '"f"; filename="h.png"\r\nContent-Type: image/png\r\n\r\n"g\\',
+    ]
+    types = ";type=text/x;charset=utf-8; filename=\"c;d\""
+    assert form(sent, f'a=@"{file}"', f'b=@"{file}"{types}', f'c=<"{file}"') == [
+        '"a"; filename="a;b.txt"\r\nContent-Type: text/plain\r\n\r\nin',
+        '"b"; filename="c;d"\r\nContent-Type: text/x;charset=utf-8\r\n\r\nin',
+        '"c"\r\n\r\nin',
+    ]
+
+
+def test_several_pieces_of_json(sent):
+    assert sent("--json", '{"a":', "--json", "1}").body == b'{"a":1}'
+
+
+def test_an_upload_of_standard_input(server):
+    s = server([serve(OK)])
+    with python_m("get", "-T", "-", s.url, stdin=subprocess.PIPE) as p:
+        assert p.communicate(b"in\n", 20) == (b"body\n", b"")
+    assert (s.requests[0].method, s.requests[0].body) == ("PUT", b"in\n")
+
+
 def test_headers(sent):
     request = sent(
         *("-H", "X-A: 1", "-H", "X-A: 2", "-H", "X-Empty;", "-H", "Accept:"),
@@ -124,7 +162,7 @@ def test_digest(run, server):
 
 def test_head_only(run, server):
     s = server([serve(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n")])
-    status, out, err = run("get", "-I", "-i", s.url)
+    status, out, err = run("get", "-I", s.url)
     assert (status, s.requests[0].method) == (0, "HEAD")
     assert out == b"HTTP/1.1 200 OK\nContent-Length: 5\n\n"
 
@@ -139,6 +177,38 @@ def test_redirects_are_followed_when_asked(run, server):
     status, out, err = run("get", "-L", "--max-redirs", "2", s.url)
     assert (status, out) == (1, b"")
     assert "2" in err and "redirect" in err
+
+
+def test_the_heads_of_all_answers(run, server, tmp_path):
+    def answer(request):
+        if request.target == "/b":
+            return OK
+        return respond(b"moved\n", 302, {"Location": "/b"})
+
+    url = server([serve(answer)]).url
+    heads = (
+        b"HTTP/1.1 302 Found\nLocation: /b\nContent-Length: 6\n\n"
+        b"HTTP/1.1 200 OK\nContent-Length: 5\n\n"
+    )
+    assert run("get", "-L", "-i", url) == (0, heads + b"body\n", "")
+    file = tmp_path / "out"
+    assert run("get", "-sSL", "-i", "-o", str(file), url) == (0, b"", "")
+    assert file.read_bytes() == heads + b"body\n"
+
+
+def test_output_to_standard_output(run, server, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    s = server([serve(OK)])
+    assert run("get", "-o", "-", s.url) == (0, b"body\n", "")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_method_that_was_given_stays_after_a_redirect(run, server):
+    moved = respond(b"", 302, {"Location": "/b"})
+    for given, method in ((["-X", "PUT"], "PUT"), ([], "GET")):
+        s = server([expect(), send(moved), expect(), send(OK)])
+        assert run("get", "-L", *given, "-d", "x", s.url)[0] == 0
+        assert (s.requests[1].method, s.requests[1].body) == (method, b"")
 
 
 def test_trust(run, nginx, ca, recwarn):
@@ -179,7 +249,21 @@ def test_proxy(run, server):
 def test_retry(run, server):
     busy = respond(b"", 503, {"Retry-After": "0"})
     s = server([expect(), send(busy), expect(), send(OK)])
-    assert run("get", "--retry", "1", s.url) == (0, b"body\n", "")
+    status, out, err = run("get", "--retry", "1", s.url)
+    assert (status, out, err) == (0, b"body\n", "hpool: trying again\n")
+
+
+@pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
+def test_statuses_that_may_pass_are_retried_by_any_method(run, server, status):
+    s = server([expect(), send(respond(b"", status)), expect(), send(OK)])
+    assert run("get", "-s", "--retry", "1", "-d", "x", s.url) == (0, b"body\n", "")
+    assert [r.body for r in s.requests] == [b"x", b"x"]
+
+
+def test_a_status_that_does_not_pass(run, server):
+    s = server([serve(respond(b"no\n", 501))])
+    assert run("get", "--retry", "1", s.url) == (0, b"no\n", "")
+    assert len(s.requests) == 1
 
 
 def test_fail(run, server):
@@ -241,7 +325,8 @@ def test_write_out_times_grow(run, server):
     [
         (("-d", "a", "-F", "b=c"), "-d and -F do not go together"),
         (("-F", "secret"), "-F takes NAME=VALUE"),
-        (("-F", "a=@x;colour=red"), "not colour"),
+        (("-F", "a=@x;colour=red"), "stands type= or filename="),
+        (("-F", "a=b;secret"), "in double quotes"),
         (("-H", "secret"), "-H takes 'Name: value'"),
         (("-w", "%{colour}"), "-w knows no %{colour}"),
     ],
