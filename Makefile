@@ -9,6 +9,8 @@ STORIES := base wire net pool run
 SRC := $(wildcard $(STORIES:%=csrc/%/*.c))
 TESTS := $(patsubst tests/c/%_test.c,%,$(wildcard tests/c/*_test.c))
 SUPPORT := $(filter-out %_test.c,$(wildcard tests/c/*.c))
+FUZZ := $(patsubst tests/fuzz/%_fuzz.c,%,$(wildcard tests/fuzz/*_fuzz.c))
+CLANG ?= clang
 THREADED := base events waker resolve conn conn_proxy dial sock poller poller_table pool_stress holders keeper keeper_fork exchange trace_drive \
             transport warm pause process proxy tls_ctx tls_stream tls_session tls_gate fork short_lived addr_trouble
 WARN := -std=c11 -D_GNU_SOURCE -Wall -Wextra -Werror -Wshadow -Wpointer-arith \
@@ -21,6 +23,11 @@ SAN_asan := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all \
             -fno-omit-frame-pointer
 SAN_tsan := -O1 -g -fsanitize=thread
 SAN_plain := -O2 -g
+# For libFuzzer, with ASan and, several times as fast, without. What other
+# compilers warn of is said, and no error.
+FUZZER := -g -Wno-error -fno-sanitize-recover=all -fsanitize=fuzzer-no-link
+SAN_fuzz := -O1 $(FUZZER),address,undefined
+SAN_fuzzfast := -O2 $(FUZZER),undefined
 # GCC's TSan cannot live with much address randomisation, and a container may
 # forbid to switch it off.
 # A test that hangs has failed.
@@ -39,7 +46,7 @@ test: ## set everything up and run every test
 	@$(MAKE) --no-print-directory test-all
 
 test-all: # one after the other even under -j; pytest's summary ends it
-	@for step in build ctest-binaries ctest layers types pytest; do \
+	@for step in build ctest-binaries ctest fuzz-replay fuzz-short layers types pytest; do \
 	 $(MAKE) --no-print-directory $$step || exit 1; done
 
 pytest: build ## the Python tests
@@ -97,16 +104,55 @@ endef
 $(eval $(call variant,asan))
 $(eval $(call variant,tsan))
 $(eval $(call variant,plain))
+$(eval $(call variant,fuzz))
+$(eval $(call variant,fuzzfast))
+
+$(BUILD)/fuzz/%.o $(BUILD)/fuzzfast/%.o: CC := $(CLANG)
+define fuzzer
+$(BUILD)/$(1)/%_fuzz: $(BUILD)/$(1)/tests/fuzz/%_fuzz.o \
+    $(SRC:%.c=$(BUILD)/$(1)/%.o) $(SUPPORT:%.c=$(BUILD)/$(1)/%.o)
+	$(CLANG) $(subst -no-link,,$(SAN_$(1))) $$^ $(LIBS) -o $$@
+endef
+$(eval $(call fuzzer,fuzz))
+$(eval $(call fuzzer,fuzzfast))
+# The same targets without libFuzzer, for any compiler.
+$(BUILD)/asan/%_replay: $(BUILD)/asan/tests/fuzz/%_fuzz.o \
+    $(BUILD)/asan/tests/fuzz/replay.o $(SRC:%.c=$(BUILD)/asan/%.o) \
+    $(SUPPORT:%.c=$(BUILD)/asan/%.o)
+	$(CC) $(SAN_asan) $^ $(LIBS) -o $@
 .SECONDARY:
 
 $(BUILD)/corpus.bin: tests/c/gen_corpus.py tests/corpus/responses.jsonl
 	@$(PYTHON) $^ $@
 ctest-asan ctest-plain: $(BUILD)/corpus.bin
 
+SEEDS := build/fuzz/seeds
+$(SEEDS): tests/fuzz/seeds.py $(wildcard tests/corpus/*.jsonl)
+	@$(PYTHON) $< $@
+	@touch $@
+
+fuzz-replay: $(FUZZ:%=$(BUILD)/asan/%_replay) $(SEEDS) ## the fuzz targets' seeds and findings
+	@for t in $(FUZZ); do echo "== $$t (fuzz target)"; \
+	 $(LIMIT) $(BUILD)/asan/$${t}_replay $(SEEDS)/$$t $$(ls -d tests/fuzz/found/$$t 2>/dev/null) || exit 1; done
+
+T ?= 60
+fuzz: $(FUZZ:%=$(BUILD)/fuzz/%_fuzz) ## every fuzz target for T=60 seconds, up to a finding (clang)
+	@$(PYTHON) tests/fuzz/run.py $(BUILD)/fuzz $(T)
+
+fuzz-fast: $(FUZZ:%=$(BUILD)/fuzzfast/%_fuzz) ## the same under UBSan alone: more in the same time
+	@$(PYTHON) tests/fuzz/run.py $(BUILD)/fuzzfast $(T)
+
+HAS_FUZZER = echo 'int LLVMFuzzerTestOneInput(const char *p, long n) { return 0; }' | \
+	$(CLANG) -x c -fsanitize=fuzzer - -o /dev/null 2>/dev/null
+fuzz-short: # some seconds each where there is a libFuzzer
+	@if $(HAS_FUZZER); then $(MAKE) --no-print-directory -s -j$(JOBS) fuzz T=3; \
+	 else echo "no clang with libFuzzer: no fuzzing, only its replay"; fi
+
 ctest-binaries: # all at once, so that the tests themselves run one by one
 	@$(MAKE) --no-print-directory -s -j$(JOBS) \
 	 $(TESTS:%=$(BUILD)/asan/%_test) \
-	 $(patsubst %,$(BUILD)/tsan/%_test,$(filter $(THREADED),$(TESTS)))
+	 $(patsubst %,$(BUILD)/tsan/%_test,$(filter $(THREADED),$(TESTS))) \
+	 $(FUZZ:%=$(BUILD)/asan/%_replay)
 
 ctest-asan: $(TESTS:%=$(BUILD)/asan/%_test) ## C tests under ASan and UBSan
 	@for t in $(TESTS); do echo "== $$t (asan)"; \
@@ -128,4 +174,5 @@ clean: ## remove what was built
 	rm -rf build $(VENV) *.egg-info hpool/*.so
 
 .PHONY: help test test-all pytest requests-suite types layers scenarios demo bench docs build ctest \
-	ctest-binaries ctest-asan ctest-tsan ctest-plain format clean
+	ctest-binaries ctest-asan ctest-tsan ctest-plain fuzz fuzz-fast fuzz-short \
+	fuzz-replay format clean

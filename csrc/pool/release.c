@@ -249,7 +249,7 @@ hp_pool_detach(hp_pool *p, hp_want *w)
     hp_pool_unlock(p);
     hp_keeper_unwatch(c);
     hp_pconn_tell_closed(c);
-    c->net.trace = (hp_trace){NULL}; /* from now on it is the caller's */
+    c->net.trace = (hp_trace){0}; /* from now on it is the caller's */
     hp_trash_empty(p, &t);
     return c;
 }

@@ -49,7 +49,7 @@
         printf("ok %s\n", #fn);                                                \
     } while (0)
 
-static int tests_run_;
+static int tests_run_ __attribute__((unused)); /* by fuzz targets */
 
 #define DONE()                                                                 \
     do {                                                                       \
