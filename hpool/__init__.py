@@ -51,9 +51,12 @@ if TYPE_CHECKING:
     from . import adapters as adapters
     from . import api as api
     from . import auth as auth
+    from . import certs as certs
+    from . import compat as compat
     from . import cookies as cookies
     from . import hooks as hooks
     from . import models as models
+    from . import packages as packages
     from . import sessions as sessions
     from . import status_codes as status_codes
     from . import structures as structures
@@ -186,9 +189,12 @@ _ON_DEMAND = (
     "adapters",
     "api",
     "auth",
+    "certs",
+    "compat",
     "cookies",
     "hooks",
     "models",
+    "packages",
     "sessions",
     "status_codes",
     "structures",

@@ -7,6 +7,8 @@ RequestsCookieJar is another name of it.
 from __future__ import annotations
 
 from http.cookiejar import Cookie, CookieJar
+from http.cookiejar import http2time  # type: ignore[attr-defined]
+from time import time
 from typing import TypeVar
 
 from .errors import CookieConflict
@@ -34,6 +36,7 @@ __all__ = [
     "extract_cookies_to_jar",
     "get_cookie_header",
     "merge_cookies",
+    "morsel_to_cookie",
     "remove_cookie_by_name",
 ]
 
@@ -51,6 +54,25 @@ def create_cookie(
     """A Cookie object, for `set_cookie()` of a jar."""
     more = dict(rest or {})
     return make_cookie(name, value, domain, path, secure, expires, more)
+
+
+def morsel_to_cookie(morsel: Any) -> Cookie:
+    """A Cookie of what http.cookies.SimpleCookie has read. ValueError for a
+    max-age that is no number; a date that is none counts as not given."""
+    expires = None
+    if morsel["max-age"]:
+        expires = int(time() + int(morsel["max-age"]))
+    elif morsel["expires"]:
+        expires = http2time(morsel["expires"])
+    return create_cookie(
+        morsel.key,
+        morsel.value,
+        domain=morsel["domain"],
+        path=morsel["path"],
+        secure=bool(morsel["secure"]),
+        expires=expires,
+        rest={"HttpOnly": morsel["httponly"]},
+    )
 
 
 def cookiejar_from_dict(
@@ -101,7 +123,10 @@ def get_cookie_header(jar: Any, request: Any) -> str | None:
 
 
 def remove_cookie_by_name(
-    cookiejar: Any, name: str, domain: str | None = None, path: str | None = None
+    cookiejar: Any,
+    name: str,
+    domain: str | None = None,
+    path: str | None = None,
 ) -> None:
     """Takes all out that are meant; none may be there."""
     of(cookiejar).delete(name, domain, path)

@@ -7,8 +7,13 @@ from .policy.redirects import STATUSES as REDIRECT_STATI
 from .policy.request import PreparedRequest, Request
 from .policy.settings import MAX_REDIRECTS as DEFAULT_REDIRECT_LIMIT
 
+CONTENT_CHUNK_SIZE = 65536  # of iter_content()
+ITER_CHUNK_SIZE = 65536
+
 __all__ = [
+    "CONTENT_CHUNK_SIZE",
     "DEFAULT_REDIRECT_LIMIT",
+    "ITER_CHUNK_SIZE",
     "PreparedRequest",
     "REDIRECT_STATI",
     "Request",

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
+import re
 from collections.abc import Mapping
+from functools import cache
+from socket import inet_aton, inet_ntoa
 from urllib.parse import quote, unquote, urlparse, urlunparse
 
 from ._core import _accept_encoding
@@ -18,43 +22,114 @@ from .cookies import (
     dict_from_cookiejar,
 )
 from .errors import InvalidHeader, InvalidURL, UnrewindableBodyError
+from .exceptions import FileModeWarning
 from .policy.auth import split_userinfo
+from .policy.environment import (
+    DEFAULT_PORTS,
+    get_environ_proxies,
+    resolve_proxies,
+    select_proxy,
+    should_bypass_proxies,
+)
 from .structures import CaseInsensitiveDict
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from typing import Any
+    from urllib.request import getproxies as getproxies
+    from urllib.request import getproxies_environment as getproxies_environment
+    from urllib.request import proxy_bypass as proxy_bypass
+
+    from ._core import Response
+    from .policy.request import PreparedRequest
+
+    DEFAULT_CA_BUNDLE_PATH: str
+    proxy_bypass_environment: Any
 
 __all__ = [
     "CaseInsensitiveDict",
+    "DEFAULT_ACCEPT_ENCODING",
+    "DEFAULT_PORTS",
+    "FileModeWarning",
     "InvalidHeader",
     "InvalidURL",
+    "NETRC_FILES",
+    "UNRESERVED_SET",
     "UnrewindableBodyError",
     "add_dict_to_cookiejar",
+    "address_in_network",
+    "check_header_validity",
     "cookiejar_from_dict",
     "default_headers",
     "default_user_agent",
     "dict_from_cookiejar",
+    "dict_to_sequence",
+    "dotted_netmask",
+    "extract_zipped_paths",
     "from_key_val_list",
     "get_auth_from_url",
     "get_encoding_from_headers",
+    "get_encodings_from_content",
+    "get_environ_proxies",
     "get_netrc_auth",
+    "get_unicode_from_response",
     "guess_filename",
     "guess_json_utf",
+    "is_ipv4_address",
+    "is_valid_cidr",
     "iter_slices",
     "parse_dict_header",
     "parse_header_links",
     "parse_list_header",
+    "prepend_scheme_if_needed",
     "quote",
     "requote_uri",
+    "resolve_proxies",
+    "rewind_body",
+    "select_proxy",
+    "set_environ",
+    "should_bypass_proxies",
+    "stream_decode_response_unicode",
     "super_len",
     "to_key_val_list",
+    "to_native_string",
     "unquote",
+    "unquote_header_value",
+    "unquote_unreserved",
     "urldefragauth",
     "urlparse",
     "urlunparse",
 ]
+
+DEFAULT_ACCEPT_ENCODING = _accept_encoding()
+NETRC_FILES = (".netrc", "_netrc")
+
+# What never needs quoting in a URL.
+UNRESERVED_SET = frozenset(
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~"
+)
+
+# Of the standard library, as requests has them here.
+_OF_URLLIB = (
+    "getproxies",
+    "getproxies_environment",
+    "proxy_bypass",
+    "proxy_bypass_environment",
+)
+
+
+def __getattr__(name: str) -> Any:
+    # urllib.request imports much, certifi may not be there.
+    if name in _OF_URLLIB:
+        import urllib.request
+
+        return getattr(urllib.request, name)
+    if name == "DEFAULT_CA_BUNDLE_PATH":
+        from .certs import where
+
+        return where()
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 # ---- headers -----------------------------------------------------------------
@@ -91,6 +166,42 @@ def get_encoding_from_headers(headers: Mapping[str, str]) -> str | None:
     return "utf-8" if "application/json" in content_type.lower() else None
 
 
+def get_encodings_from_content(content: str) -> list[str]:
+    """The charsets that a page of HTML or XML itself names: those of <meta>,
+    then that of the XML declaration."""
+    meta = r"""<meta\b[^>]*?\bcharset\s*=\s*["']?\s*([^\s"'/>;]+)"""
+    xml = r"""^\s*<\?xml\b[^>]*?\bencoding\s*=\s*["']([^"']+)"""
+    return re.findall(meta, content, re.IGNORECASE) + re.findall(xml, content)
+
+
+def get_unicode_from_response(r: Response) -> str:
+    """The body as text, by the charset of its Content-Type if that fits."""
+    encoding = get_encoding_from_headers(r.headers)
+    with contextlib.suppress(UnicodeError, LookupError, TypeError):
+        return str(r.content, encoding or "")
+    return r.text
+
+
+def check_header_validity(
+    header: tuple[str | bytes, str | bytes],
+) -> None:
+    """InvalidHeader for a (name, value) that cannot be sent. What the value is,
+    is not told."""
+    for part, what, form in zip(
+        header, ("name", "value"), (r"[^:\s][^:\r\n]*", r"\S[^\r\n]*|")
+    ):
+        if not isinstance(part, (str, bytes)):
+            raise InvalidHeader(
+                f"a header's {what} is str or bytes, not {type(part).__name__}"
+            )
+        text = part if isinstance(part, str) else part.decode("latin-1")
+        if not re.fullmatch(form, text):
+            raise InvalidHeader(
+                f"the {what} of the header {header[0]!r} begins with a blank, "
+                "or holds what must not be sent in it"
+            )
+
+
 def parse_header_links(value: str) -> list[dict[str, str]]:
     """A Link header as [{"url": ..., "rel": ..., ...}, ...]."""
     return list(each_link(value))
@@ -99,7 +210,7 @@ def parse_header_links(value: str) -> list[dict[str, str]]:
 def parse_list_header(value: str) -> list[str]:
     """'a, "b, c"' as ["a", "b, c"]."""
     items = (item.strip() for item in split_outside(value, ","))
-    return [_unquoted(item) for item in items if item]
+    return [unquote_header_value(item) for item in items if item]
 
 
 def parse_dict_header(value: str) -> dict[str, str | None]:
@@ -108,14 +219,21 @@ def parse_dict_header(value: str) -> dict[str, str | None]:
     for item in split_outside(value, ","):
         name, equals, text = item.strip().partition("=")
         if name:
-            found[name.strip()] = _unquoted(text.strip()) if equals else None
+            found[name.strip()] = (
+                unquote_header_value(text.strip()) if equals else None
+            )
     return found
 
 
-def _unquoted(text: str) -> str:
-    if len(text) < 2 or not text[0] == text[-1] == '"':
+def unquote_header_value(value: str, is_filename: bool = False) -> str:
+    """Without the quotes around it. In a file name with a UNC path only \\\" is
+    one character, as browsers have it."""
+    if len(value) < 2 or not value[0] == value[-1] == '"':
+        return value
+    text = value[1:-1]
+    if is_filename and text.startswith("\\\\"):
         return text
-    return text[1:-1].replace("\\\\", "\\").replace('\\"', '"')
+    return text.replace("\\\\", "\\").replace('\\"', '"')
 
 
 # ---- URLs --------------------------------------------------------------------
@@ -123,26 +241,31 @@ def _unquoted(text: str) -> str:
 
 def requote_uri(uri: str) -> str:
     """`uri` with everything quoted that must be, and nothing twice."""
-    unreserved = "!#$%&'()*+,/:;=?@[]~"
-    for at, char in enumerate(uri):
-        if char == "%" and not _is_hex(uri[at + 1 : at + 3]):
-            return quote(uri, safe=unreserved.replace("%", ""))
-    return quote(_plain(uri), safe=unreserved)
+    reserved = "!#$&'()*+,/:;=?@[]~"
+    try:
+        return quote(unquote_unreserved(uri), safe=reserved + "%")
+    except InvalidURL:
+        return quote(uri, safe=reserved)  # a % that quotes nothing
 
 
-def _is_hex(text: str) -> bool:
-    digits = "0123456789abcdefABCDEF"
-    return len(text) == 2 and all(c in digits for c in text)
-
-
-def _plain(uri: str) -> str:
-    """Without the quoting that nobody needs: %41 is A."""
+def unquote_unreserved(uri: str) -> str:
+    """Without the quoting that nobody needs: %41 is A. InvalidURL for %zz."""
     first, *rest = uri.split("%")
     for part in rest:
-        char = chr(int(part[:2], 16))
-        harmless = char.isascii() and (char.isalnum() or char in "-._~")
-        first += char + part[2:] if harmless else "%" + part
+        digits = part[:2]
+        if len(digits) < 2 or not digits.isalnum():
+            first += "%" + part
+            continue
+        if not re.fullmatch("[0-9a-fA-F]{2}", digits):
+            raise InvalidURL(f"%{digits} quotes nothing")
+        char = chr(int(digits, 16))
+        first += char + part[2:] if char in UNRESERVED_SET else "%" + part
     return first
+
+
+def prepend_scheme_if_needed(url: str, new_scheme: str) -> str:
+    """`url` with this scheme, unless it has one."""
+    return url if "://" in url else f"{new_scheme}://{url.lstrip('/')}"
 
 
 def urldefragauth(url: str) -> str:
@@ -169,6 +292,42 @@ def get_netrc_auth(
     if file is None:
         return None
     return NetrcAuth(file).lookup(urlparse(url).hostname or "")
+
+
+# ---- addresses ---------------------------------------------------------------
+
+
+def is_ipv4_address(string_ip: str) -> bool:
+    """Whether it is one, in any of the ways inet_aton takes."""
+    try:
+        inet_aton(string_ip)
+    except OSError:
+        return False
+    return True
+
+
+def is_valid_cidr(string_network: str) -> bool:
+    """Whether it is an IPv4 network: "192.0.2.0/24", 1 to 32 bits."""
+    address, slash, bits = string_network.partition("/")
+    known = slash and bits.isascii() and bits.isdigit()
+    return bool(known) and 1 <= int(bits) <= 32 and is_ipv4_address(address)
+
+
+def dotted_netmask(mask: int) -> str:
+    """24 as "255.255.255.0"."""
+    bits = (1 << 32) - (1 << 32 - mask)
+    return inet_ntoa(bits.to_bytes(4, "big"))
+
+
+def address_in_network(ip: str, net: str) -> bool:
+    """Whether the IPv4 address is in the network, "192.0.2.0/24"."""
+    network, _, bits = net.partition("/")
+    rest = 32 - int(bits)
+    return _number(ip) >> rest == _number(network) >> rest
+
+
+def _number(ip: str) -> int:
+    return int.from_bytes(inet_aton(ip), "big")
 
 
 # ---- bodies ------------------------------------------------------------------
@@ -226,6 +385,92 @@ def iter_slices(string: Any, slice_length: int | None) -> Iterator[Any]:
         yield string[at : at + step]
 
 
+def rewind_body(prepared_request: PreparedRequest) -> None:
+    """Puts its body back to where it began. UnrewindableBodyError."""
+    prepared_request._rewind()
+
+
+def stream_decode_response_unicode(
+    iterator: Iterable[bytes], r: Any
+) -> Iterator[Any]:
+    """The pieces as text in the encoding of `r`; as they are without one."""
+    if r.encoding is None:
+        yield from iterator
+        return
+    from codecs import getincrementaldecoder
+
+    decoder = getincrementaldecoder(r.encoding)("replace")
+    for piece in iterator:
+        text = decoder.decode(piece)
+        if text:
+            yield text
+    text = decoder.decode(b"", True)
+    if text:
+        yield text
+
+
+def to_native_string(string: str | bytes, encoding: str = "ascii") -> str:
+    """As str."""
+    return string if isinstance(string, str) else string.decode(encoding)
+
+
+# ---- files and variables -----------------------------------------------------
+
+
+def extract_zipped_paths(path: str) -> str:
+    """`path`, or, if it leads into a ZIP archive, that of a copy of the member,
+    which lasts as long as the process."""
+    from zipfile import is_zipfile
+
+    archive, inside = path, ""
+    while archive and not os.path.exists(archive):
+        archive, _, name = archive.rpartition(os.sep)
+        inside = f"{name}/{inside}" if inside else name
+    if not inside or not os.path.isfile(archive) or not is_zipfile(archive):
+        return path
+    return _extracted(archive, inside) or path
+
+
+@cache
+def _extracted(archive: str, inside: str) -> str | None:
+    """A copy in a directory that is nobody else's to write to."""
+    import atexit
+    from tempfile import mkdtemp
+    from zipfile import ZipFile
+
+    with ZipFile(archive) as zipped:
+        if inside not in zipped.namelist():
+            return None
+        directory = mkdtemp(prefix="hpool-")
+        atexit.register(_remove, directory, os.getpid())
+        copy = os.path.join(directory, os.path.basename(inside))
+        with open(copy, "wb") as file:
+            file.write(zipped.read(inside))
+    return copy
+
+
+def _remove(directory: str, pid: int) -> None:
+    import shutil
+
+    if os.getpid() == pid:  # a child of a fork leaves it to its parent
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def set_environ(env_name: str, value: str | None) -> Iterator[None]:
+    """With the variable set to `value`; as it is with None."""
+    before = os.environ.get(env_name)
+    if value is not None:
+        os.environ[env_name] = value
+    try:
+        yield
+    finally:
+        if value is not None:
+            del os.environ[env_name]
+            if before is not None:
+                os.environ[env_name] = before
+
+
 # ---- mappings and pairs ------------------------------------------------------
 
 
@@ -246,3 +491,8 @@ def from_key_val_list(
     """The same as a dict."""
     pairs = to_key_val_list(value)
     return None if pairs is None else dict(pairs)
+
+
+def dict_to_sequence(d: Any) -> Any:
+    """The pairs of a mapping; anything else as it is."""
+    return d.items() if hasattr(d, "items") else d

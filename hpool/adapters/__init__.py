@@ -13,7 +13,16 @@ if TYPE_CHECKING:
     from ..policy.http_adapter import BaseAdapter as BaseAdapter
     from ..policy.http_adapter import HTTPAdapter as HTTPAdapter
 
-_HERE = ("BaseAdapter", "DEFAULT_POOLSIZE", "HTTPAdapter")
+    from ..policy.http_adapter import DEFAULT_POOLBLOCK as DEFAULT_POOLBLOCK
+    from ..policy.http_adapter import DEFAULT_RETRIES as DEFAULT_RETRIES
+
+_HERE = (
+    "BaseAdapter",
+    "DEFAULT_POOLBLOCK",
+    "DEFAULT_POOLSIZE",
+    "DEFAULT_RETRIES",
+    "HTTPAdapter",
+)
 
 
 def __getattr__(name: str) -> Any:

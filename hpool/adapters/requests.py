@@ -318,7 +318,7 @@ def _requests_error(
 
 # Those who override one of these choose the connections themselves.
 _CHOOSERS = ("get_connection_with_tls_context", "get_connection")
-# An ssl.SSLContext may hold what Python does not show, a client's key above all.
+# An ssl.SSLContext may hold what Python does not show, a client's key for one.
 _UNREADABLE = ("ssl_context", "assert_hostname")
 
 

@@ -91,7 +91,8 @@ def credential(name: str, value: object) -> str | bytes:
     """A user name or password. TypeError for anything else than text."""
     if isinstance(value, (str, bytes)):
         return value
-    raise TypeError(f"{name} must be a str or bytes, not {type(value).__name__}")
+    kind = type(value).__name__
+    raise TypeError(f"{name} must be a str or bytes, not {kind}")
 
 
 def _octets(value: str | bytes) -> bytes:
@@ -304,7 +305,8 @@ def split_userinfo(url: str) -> tuple[str, tuple[bytes, bytes] | None]:
 
     user, _, password = userinfo.partition(":")
     pair = unquote_to_bytes(user), unquote_to_bytes(password)
-    return scheme + mark + rest[len(userinfo) + 1 :], pair if any(pair) else None
+    url = scheme + mark + rest[len(userinfo) + 1 :]
+    return url, pair if any(pair) else None
 
 
 def choose(

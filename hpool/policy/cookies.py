@@ -223,7 +223,9 @@ class Cookies(MutableMapping[str, str]):
         return NotImplemented
 
     def __repr__(self) -> str:
-        shown = ", ".join(f"{c.name} for {c.domain or '*'}" for c in self._all())
+        shown = ", ".join(
+            f"{c.name} for {c.domain or '*'}" for c in self._all()
+        )
         return f"<Cookies [{shown}]>"
 
     def __getstate__(self) -> dict[str, Any]:

@@ -229,8 +229,9 @@ class Flow:
             rounds.close()
 
     def _leave(self, url: str, next_url: str) -> None:
-        """Cookies and credentials that were given are for the first origin alone; what
-        netrc has for a host does not go out in the clear after a downgrade."""
+        """Cookies and credentials that were given are for the first origin
+        alone; what netrc has for a host does not go out in the clear after a
+        downgrade."""
         if redirects.is_same_origin(url, next_url):
             return
         self._is_named = False

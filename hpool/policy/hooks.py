@@ -27,7 +27,8 @@ class Hooks:
         kept = settings.get("hooks", {}), settings.get("event_hooks", {})
         own = _of_call("hooks", arguments), _of_call("event_hooks", arguments)
         # As in requests a call's hooks come in place of the client's.
-        self._replacers = _list(own[0], "response") or _list(kept[0], "response")
+        replacers = _list(own[0], "response")
+        self._replacers = replacers or _list(kept[0], "response")
         self._requests = _list(kept[1], "request") + _list(own[1], "request")
         self._responses = _list(kept[1], "response") + _list(own[1], "response")
         self._how = {

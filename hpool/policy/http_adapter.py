@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from .request import PreparedRequest
 
 DEFAULT_POOLSIZE = 10
+DEFAULT_POOLBLOCK = False
+DEFAULT_RETRIES = 0
 
 # What requests' users hand down to the pool, and what it is called here.
 _POOL_SETTINGS = {
@@ -80,8 +82,8 @@ class HTTPAdapter(BaseAdapter):
         self,
         pool_connections: int = DEFAULT_POOLSIZE,
         pool_maxsize: int = DEFAULT_POOLSIZE,
-        max_retries: Any = 0,
-        pool_block: bool = False,
+        max_retries: Any = DEFAULT_RETRIES,
+        pool_block: bool = DEFAULT_POOLBLOCK,
     ) -> None:
         self._retries = _rules(max_retries)
         self.config: dict[str, Any] = {}

@@ -73,7 +73,7 @@ def _check(name: str, transport: Any) -> None:
 
 
 def _parts(url: str) -> tuple[str, str, str, str]:
-    """(scheme, host, port as it stands there, the rest), all as they compare."""
+    """(scheme, host, port as it stands there, the rest), as they compare."""
     scheme, _, rest = url.partition("://")
     end = min((rest.find(c) for c in "/?#" if c in rest), default=len(rest))
     netloc = rest[:end].rpartition("@")[2].lower()
@@ -223,6 +223,7 @@ def as_response(answer: Any, request: PreparedRequest) -> Any:
             "a transport must return a Response, not " + type(answer).__name__
         )
     version = getattr(answer, "http_version", "HTTP/1.1")
+    theirs = _is_theirs(answer)
     return Response(
         status,
         headers=_fields(answer),
@@ -232,7 +233,7 @@ def as_response(answer: Any, request: PreparedRequest) -> Any:
         request=request,
         reason=_reason(answer),
         http_version=version,
-        elapsed=getattr(answer, "elapsed", None) if _is_theirs(answer) else None,
+        elapsed=getattr(answer, "elapsed", None) if theirs else None,
     )
 
 

@@ -65,7 +65,7 @@ class PreparedRequest:
         self.extensions = dict(extensions or {})
         self._source: Source | None = None
         self._source_of: Any = None
-        # What is to be asked when it is sent; `_is_authorized`: and nobody else.
+        # Who is asked when it is sent; `_is_authorized`: and nobody else.
         self._auth: HasFlow | None = None
         self._is_authorized = False
         self._sent_with: dict[str, Any] = {}  # what an HTTPAdapter goes by

@@ -103,7 +103,8 @@ class Attempts:
         if wait is not None:
             self._check_body(request, response, error)
         status = None if response is None else response.status_code
-        self.made.append(Attempt(request.method, request.url, status, error, wait))
+        made = Attempt(request.method, request.url, status, error, wait)
+        self.made.append(made)
         if wait is None:
             self._give_up(kind, why_not, response, error)
         return wait

@@ -22,35 +22,41 @@ if TYPE_CHECKING:
 def request(
     client: Client, method: str, url: str, given: dict[str, Any]
 ) -> Any:
-    """A call on a client whose class has its own send() or prepare_request():
-    by way of these. given: the arguments by name."""
-    names = ("headers", "files", "data", "params", "auth", "cookies", "hooks")
-    made = Request(
-        method, url, json=given.pop("json", None),
-        **{name: given.pop(name, None) for name in names},
-    )  # fmt: skip
-    content = given.pop("content", None)
-    if content is not None:
-        made.data = content
-    prepared = client.prepare_request(made)
+    """A call on a client that has its own send() or another step of sending: by
+    way of these. given: the arguments by name."""
+    prepared = client.prepare_request(_described(method, url, given))
     extensions = given.pop("extensions", None)
     if extensions:
         prepared.extensions.update(extensions)
     if given.get("timeout", ...) is ...:
         given.pop("timeout", None)
-    follow = [given.pop(n, None) for n in ("allow_redirects", "follow_redirects")]
-    said = [value for value in follow if value is not None]
-    default = client.follow_redirects and method != "HEAD"
+    said = _take(given, "allow_redirects", "follow_redirects").values()
+    follow = next((value for value in said if value is not None), None)
+    if follow is None:
+        follow = client.follow_redirects and method != "HEAD"
     merge = getattr(client, "merge_environment_settings", None)
-    merged = (given.pop(n, None) for n in ("proxies", "stream", "verify", "cert"))
-    how = {
-        "allow_redirects": said[0] if said else default,
-        **given,
-        **(merge or partial(merge_environment_settings, client))(
-            prepared.url, *merged
-        ),
-    }
-    return client.send(prepared, **how)
+    if merge is None:  # it is Session's
+        merge = partial(merge_environment_settings, client)
+    merged = _take(given, "proxies", "stream", "verify", "cert").values()
+    how = merge(prepared.url, *merged)
+    return client.send(prepared, **{"allow_redirects": follow, **given, **how})
+
+
+def _take(given: dict[str, Any], *names: str) -> dict[str, Any]:
+    return {name: given.pop(name, None) for name in names}
+
+
+def _described(method: str, url: str, given: dict[str, Any]) -> Request:
+    """The request that is to be prepared, of what of `given` belongs to it."""
+    parts = _take(
+        given, "headers", "files", "data", "params", "auth", "cookies",
+        "hooks", "json",
+    )  # fmt: skip
+    made = Request(method, url, **parts)
+    content = given.pop("content", None)
+    if content is not None:
+        made.data = content
+    return made
 
 
 # ---- the steps of requests ---------------------------------------------------
