@@ -85,7 +85,8 @@ drive(hpy_response *r, char *buf, size_t cap, hpy_read how, size_t *got)
     for (;;) {
         hp_drive d =
             hpy_drive_read(r->st, r->ex, buf, cap, how.how, how.raw, got, &err);
-        if (hpy_response_tell(r) < 0)
+        /* A signal's exception may come with the last bytes. */
+        if (hpy_response_tell(r) < 0 || PyErr_Occurred())
             return hpy_response_interrupted(r);
         if (d == HP_DRIVE_DONE) {
             r->eof |= *got == 0;

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.life.child import finish, run, start
+from tests.life.child import finish, run, said, start
 from tests.server.cserver import compile_c
-from tests.server.scripted import expect, respond, send, serve, until_closed
+from tests.server.scripted import expect, respond, send, serve, tell, until_closed
 from tests.tools import Clogged
 
 OK = respond(b"ok")
@@ -333,6 +333,37 @@ with hpool.Client(limits=hpool.Limits(drain_timeout=30)) as client:
 assert took < 1, took
 """
     run(COMMON + program, s.url)
+
+
+@pytest.mark.parametrize("read", ["read()", "read(999)", "readinto(bytearray(9))"])
+def test_the_last_bytes_of_a_body(server, read):
+    """SIGINT while the server has its moment for the rest of a request that it has
+    answered in full."""
+    go, sent = threading.Event(), threading.Event()
+    head = respond(headers={"Content-Length": 9})
+    s = server(
+        [expect(body=False), send(head, go, b"the bytes"), tell(sent), until_closed()]
+    )
+    program = f"""
+signal.signal(signal.SIGALRM, signal.default_int_handler)
+response = client.post(url, data=bytes(1 << 26))
+print("answered", flush=True)
+sys.stdin.readline()
+signal.setitimer(signal.ITIMER_REAL, 0.02)
+try:
+    response.{read}
+except KeyboardInterrupt:
+    pass
+else:
+    raise AssertionError("no KeyboardInterrupt")
+until(lambda: now() == NOTHING)
+"""
+    process = start(COMMON + program, s.url)
+    said(process, "answered")
+    go.set()
+    assert sent.wait(10)
+    process.stdin.write("\n")
+    assert finish(process) == (0, "", "")
 
 
 # ---- other signals, other threads --------------------------------------------
