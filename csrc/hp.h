@@ -238,8 +238,9 @@ hp_exchange *hp_exchange_new(hp_transport *t, const hp_request *request,
 /* ---- driving ----------------------------------------------------------- */
 
 /* Called by a drive, in the driving thread, when poll() was interrupted and,
- * if `slices` is set, at least every 50 ms: true = stop (HP_E_INTERRUPTED). It
- * may fork: in the child the drive then ends with HP_E_FORKED. */
+ * if `slices` is set, every 50 ms of a wait and every 10 ms of work without
+ * one: true = stop (HP_E_INTERRUPTED). It may fork: in the child the drive then
+ * ends with HP_E_FORKED. */
 typedef struct hp_driver {
     bool (*on_interrupt)(void *arg);
     void *arg;

@@ -75,13 +75,17 @@ hpy_response_interrupted(hpy_response *r)
 
 /* ---- from the exchange ---- */
 
-/* One read, asking the request's body for more where need be. -1 raises. */
+/* One read, asking the request's body for more where need be. -1 raises. A read
+ * of what is there does not look for signals, and who calls it in a loop, as
+ * list() does, may not either. */
 static int
 drive(hpy_response *r, char *buf, size_t cap, hpy_read how, size_t *got)
 {
     hp_err err;
     hp_err_clear(&err);
     *got = 0;
+    if (PyErr_CheckSignals() < 0)
+        return hpy_response_interrupted(r);
     for (;;) {
         hp_drive d =
             hpy_drive_read(r->st, r->ex, buf, cap, how.how, how.raw, got, &err);

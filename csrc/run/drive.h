@@ -29,8 +29,8 @@ hp_woke hp_drive_wait(const hp_driver *driver, const hp_waker *waker,
 /* Asks on_interrupt, if there is one. HP_WOKE: go on. */
 hp_woke hp_drive_ask(const hp_driver *driver);
 
-/* With slices: asks on_interrupt when it was not asked for that long, since a
- * drive may be too busy to wait. HP_WOKE: go on. */
+/* With slices: asks on_interrupt when it was not asked for 10 ms, since a drive
+ * may be too busy to wait. HP_WOKE: go on. */
 hp_woke hp_drive_look(const hp_driver *driver, hp_ns *look_at);
 
 /* A thread inside an exchange. */

@@ -10,12 +10,29 @@ wait_untold(hp_visit *v)
                                            &v->readable, &v->look_at));
 }
 
+static hp_go
+look_up(hp_visit *v)
+{
+    return hp_visit_woken(v, hp_drive_look(v->driver, &v->look_at));
+}
+
 /* GO_ON: step again. Anything else ends the drive. */
 static hp_go
 wait_for(hp_visit *v)
 {
     hp_exchange *ex = v->ex;
     return ex->trace && hp_ex_has_news(ex) ? HP_GO_EVENTS : wait_untold(v);
+}
+
+/* What a step wanted before there is another. */
+static hp_go
+before_the_next(hp_visit *v, hp_go go)
+{
+    if (go == HP_GO_WAIT)
+        return wait_for(v);
+    if (go == HP_GO_BUSY)
+        return look_up(v);
+    return go;
 }
 
 /* ---- the two drives ---- */
@@ -53,8 +70,7 @@ hp_drive_head(hp_exchange *ex, const hp_driver *driver, hp_err *err)
         go = hp_ex_step_head(ex, v.waker, &v.wait);
         if (go == HP_GO_WAIT && sending && answer_is_near(ex))
             go = be_patient(&v);
-        if (go == HP_GO_WAIT)
-            go = wait_for(&v);
+        go = before_the_next(&v, go);
     } while (go == HP_GO_ON);
     /* Said while the head was under way, so it holds. */
     if (go == HP_GO_DONE && hp_interest_get(&ex->interest) &&
@@ -74,8 +90,7 @@ read_once(hp_visit *v, char *buf, size_t cap, bool raw, size_t *got)
     do {
         hp_waker_clear(v->waker, v->readable);
         go = hp_ex_step_read(ex, &v->wait, buf, cap, raw, got);
-        if (go == HP_GO_WAIT)
-            go = wait_for(v);
+        go = before_the_next(v, go);
     } while (go == HP_GO_ON);
     return go;
 }
@@ -91,6 +106,8 @@ settle_grace(hp_visit *v, bool have_bytes)
         go = hp_ex_step_grace(v->ex, &v->wait);
         if (go == HP_GO_WAIT)
             go = wait_untold(v); /* not for long */
+        if (go == HP_GO_BUSY)
+            go = look_up(v);
         if (go == HP_GO_PIECE && !have_bytes)
             break;
         if (go == HP_GO_PIECE)
@@ -112,7 +129,7 @@ read_many(hp_visit *v, char *buf, size_t cap, hp_read_how how, bool raw,
         if (go != HP_GO_DONE || got == 0 || *total == cap ||
             how != HP_READ_FULL)
             break;
-        go = hp_visit_woken(v, hp_drive_look(v->driver, &v->look_at));
+        go = look_up(v);
     } while (go == HP_GO_ON);
     if (go == HP_GO_DONE)
         go = settle_grace(v, *total > 0);

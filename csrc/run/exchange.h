@@ -89,6 +89,7 @@ typedef enum hp_go {
     HP_GO_ON,    /* progress was made: step again */
     HP_GO_DONE,  /* what was asked for is there */
     HP_GO_WAIT,  /* the wait says for what */
+    HP_GO_BUSY,  /* no wait, but long at it: look up, then step again */
     HP_GO_PIECE, /* the next piece of a produced body */
     HP_GO_REWIND,
     HP_GO_DIAL,     /* the socket of a custom dial */
@@ -193,7 +194,9 @@ struct hp_exchange {
     char in_store[HP_EX_IN_STORE];
 };
 
-/* ---- steps: never block ---- */
+/* ---- steps: never block ----
+ * Nor do they work for much longer than a millisecond, however fast the peer
+ * is: then they answer GO_BUSY. */
 
 /* Until the final head is there (GO_DONE). */
 hp_go hp_ex_step_head(hp_exchange *ex, hp_waker *waker, hp_wait *w);
@@ -245,6 +248,7 @@ hp_go hp_ex_state_linger(hp_exchange *ex, hp_wait *w);
 typedef enum hp_sent {
     HP_SENT_ALL,
     HP_SENT_BLOCKED, /* *want is HP_IO_WANT_* */
+    HP_SENT_MORE,    /* not blocked, but much was sent: look up first */
     HP_SENT_PIECE,   /* the source must be asked */
     HP_SENT_HELD,    /* awaiting 100 Continue */
     HP_SENT_FAILED   /* send.failed */

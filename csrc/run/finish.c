@@ -113,6 +113,8 @@ hp_ex_step_grace(hp_exchange *ex, hp_wait *w)
         hp_ex_wait_io(ex, w, want);
         hp_wait_until(w, ex->phase_deadline);
         return HP_GO_WAIT;
+    case HP_SENT_MORE:
+        return HP_GO_BUSY;
     case HP_SENT_HELD:
     case HP_SENT_FAILED:
         break;

@@ -12,7 +12,8 @@
 enum {
     DIRECT_MIN = 4096, /* smaller reads are served from the stage */
     STAGE_RAW = 16384,
-    STAGE_CODED = 65536
+    STAGE_CODED = 65536,
+    DECODE_AT_ONCE = 262144
 };
 
 /* ---- raw bytes ---- */
@@ -159,7 +160,7 @@ count_decoded(hp_exchange *ex, size_t *n)
     ex->decoded_bytes += (int64_t)*n;
     int64_t over = ex->decoded_bytes - ex->max_decoded_size;
     if (ex->max_decoded_size < 0 || over <= 0)
-        return *n ? HP_GO_DONE : HP_GO_ON;
+        return *n ? HP_GO_DONE : HP_GO_BUSY;
     *n -= (size_t)over;
     ex->bytes_first = false;
     return hp_ex_fail(ex, HP_E_BODY_TOO_LARGE,
@@ -168,19 +169,22 @@ count_decoded(hp_exchange *ex, size_t *n)
                       (long long)ex->max_decoded_size);
 }
 
-/* Decodes what there is. GO_ERROR: what there is in *got comes before it. */
+/* Decodes some of what there is. GO_BUSY: nothing came out of it, and much may
+ * be decoded to nothing. GO_ERROR: what there is in *got comes before it. */
 static hp_go
 decode(hp_exchange *ex, hp_buf *in, size_t end, char *buf, size_t cap,
        size_t *got)
 {
     size_t n = end - in->pos;
     bool last = ex->body.ended;
+    if (cap > DECODE_AT_ONCE)
+        cap = DECODE_AT_ONCE;
     *got = cap;
     int r = hp_coding_decode(ex->coding, n ? in->ptr + in->pos : "", &n, last,
                              buf, got, &ex->err);
     in->pos += n;
-    ex->coding_ended = r == 1;
-    ex->coding_holds = r == 0 && *got == cap;
+    ex->coding_ended = r == HP_CODING_ENDED;
+    ex->coding_holds = r == HP_CODING_BUSY || (r == 0 && *got == cap);
     hp_go go = count_decoded(ex, got);
     if (r >= 0 || go == HP_GO_ERROR)
         return go;
@@ -190,7 +194,7 @@ decode(hp_exchange *ex, hp_buf *in, size_t end, char *buf, size_t cap,
 }
 
 /* A decoder that has filled all the room may hold more, for which nothing need
- * arrive any more. */
+ * arrive any more; so may one that was at it for long. */
 static hp_go
 read_decoded(hp_exchange *ex, hp_wait *w, char *buf, size_t cap, size_t *got)
 {
@@ -264,6 +268,8 @@ continue_upload(hp_exchange *ex, hp_wait *w)
     case HP_SENT_BLOCKED:
         hp_ex_wait_io(ex, w, want);
         break;
+    case HP_SENT_MORE:
+        return HP_GO_BUSY;
     case HP_SENT_PIECE:
         return HP_GO_PIECE;
     case HP_SENT_HELD:
@@ -283,6 +289,16 @@ state_body(hp_exchange *ex, hp_wait *w, char *buf, size_t cap, bool decoded,
         return go;
     go = continue_upload(ex, w);
     return go == HP_GO_WAIT ? wait_for_body(ex, w) : go;
+}
+
+/* A body that has arrived, and is decoded to nothing. */
+static bool
+signalled_at_work(hp_exchange *ex)
+{
+    bool yes = ex->state != HP_EX_BODY && hp_ex_signalled(ex);
+    if (yes)
+        ex->bytes_first = false;
+    return yes;
 }
 
 hp_go
@@ -307,6 +323,8 @@ hp_ex_step_read(hp_exchange *ex, hp_wait *w, void *buf, size_t cap, bool raw,
                               memory_order_relaxed);
     if (go == HP_GO_WAIT)
         hp_ex_deadline(ex, w);
+    if (go == HP_GO_BUSY && signalled_at_work(ex))
+        return HP_GO_ERROR;
     return go == HP_GO_ERROR && *got ? HP_GO_DONE : go; /* and then sticky */
 }
 

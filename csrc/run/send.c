@@ -16,6 +16,10 @@
 #include "base/fork.h"
 #include "run/exchange.h"
 
+enum {
+    SEND_AT_ONCE = 1 << 20 /* a reader may be as fast as we, for ever */
+};
+
 static size_t
 frame_size(const hp_send *s)
 {
@@ -71,17 +75,42 @@ frame_iov(const hp_send *s, struct iovec iov[4])
     return n;
 }
 
-/* Sends what is left of the frame. HP_SENT_ALL: it is out. */
+/* Not more than `most` bytes of them. */
+static int
+cut_iov(struct iovec *iov, int n, size_t most)
+{
+    int i = 0;
+    while (i < n && most > 0) {
+        if (iov[i].iov_len > most)
+            iov[i].iov_len = most;
+        most -= iov[i++].iov_len;
+    }
+    return i;
+}
+
+/* One write from the frame. */
+static ssize_t
+write_some(hp_exchange *ex, size_t left, hp_err *err)
+{
+    struct iovec iov[4];
+    hp_stream *stream = hp_ex_stream(ex);
+    int n = frame_iov(&ex->send, iov);
+    if (left > SEND_AT_ONCE)
+        n = cut_iov(iov, n, SEND_AT_ONCE);
+    return stream->ops->writev(stream, iov, n, err);
+}
+
+/* Sends some of what is left of the frame. HP_SENT_ALL: it is out. */
 static hp_sent
 send_frame(hp_exchange *ex, ssize_t *want, hp_ns now)
 {
     hp_send *s = &ex->send;
-    hp_stream *stream = hp_ex_stream(ex);
-    size_t size = frame_size(s);
+    size_t size = frame_size(s), enough = s->frame_sent + SEND_AT_ONCE;
     while (s->frame_sent < size) {
-        struct iovec iov[4];
         hp_err err = {0};
-        ssize_t n = stream->ops->writev(stream, iov, frame_iov(s, iov), &err);
+        if (s->frame_sent >= enough)
+            return HP_SENT_MORE;
+        ssize_t n = write_some(ex, size - s->frame_sent, &err);
         if (n == HP_IO_WANT_READ || n == HP_IO_WANT_WRITE) {
             *want = n;
             return HP_SENT_BLOCKED;
@@ -200,6 +229,14 @@ upload_blocked(hp_exchange *ex, hp_wait *w, ssize_t want, hp_ns now)
     return HP_GO_WAIT;
 }
 
+/* A server that goes on reading may have answered. */
+static hp_go
+upload_goes_on(hp_exchange *ex, hp_wait *w)
+{
+    hp_go go = hp_ex_read_head(ex, w);
+    return go == HP_GO_WAIT ? HP_GO_BUSY : go;
+}
+
 static hp_go
 upload_held(hp_exchange *ex, hp_wait *w, hp_ns now)
 {
@@ -259,6 +296,8 @@ hp_ex_state_send(hp_exchange *ex, hp_wait *w)
         return request_sent(ex, w, now);
     case HP_SENT_BLOCKED:
         return upload_blocked(ex, w, want, now);
+    case HP_SENT_MORE:
+        return upload_goes_on(ex, w);
     case HP_SENT_HELD:
         return upload_held(ex, w, now);
     case HP_SENT_FAILED:

@@ -97,6 +97,10 @@ forked(const hp_upgraded *u, hp_err *err)
     return true;
 }
 
+enum {
+    SEND_AT_ONCE = 1 << 20
+};
+
 /* How long one call may wait, and what it is called when it has. */
 typedef struct patience {
     const hp_driver *driver;
@@ -158,6 +162,13 @@ wait_io(const hp_upgraded *u, patience *p, ssize_t want, hp_err *err)
                  err);
 }
 
+/* A peer may be so fast that nothing is ever waited for. */
+static hp_drive
+look_up(const hp_upgraded *u, patience *p, hp_err *err)
+{
+    return woken(u, hp_drive_look(p->driver, &p->look_at), err);
+}
+
 static size_t
 take_early(hp_upgraded *u, void *buf, size_t cap)
 {
@@ -199,10 +210,13 @@ hp_upgraded_sendall(hp_upgraded *u, const hp_driver *driver, hp_ns timeout,
         return HP_DRIVE_ERROR;
     patience p = patience_for(driver, timeout, HP_E_WRITE_TIMEOUT);
     for (size_t sent = 0; sent < n;) {
-        ssize_t r = write_some(u, (const char *)buf + sent, n - sent, err);
+        size_t some = n - sent < SEND_AT_ONCE ? n - sent : SEND_AT_ONCE;
+        ssize_t r = write_some(u, (const char *)buf + sent, some, err);
         if (r > 0) {
             sent += (size_t)r;
             p.deadline = hp_deadline_after(hp_clock_now(), p.timeout);
+            if (sent < n && look_up(u, &p, err) != HP_DRIVE_DONE)
+                return HP_DRIVE_ERROR;
         } else if (r == HP_IO_ERROR || r == 0 ||
                    wait_io(u, &p, r, err) != HP_DRIVE_DONE) {
             return HP_DRIVE_ERROR;

@@ -8,6 +8,9 @@
 #include "run/exchange.h"
 
 #define SLICE (50 * HP_NS_PER_MS)
+/* Asking may cost as much as five milliseconds, where the interpreter's other
+ * threads are busy too. */
+#define BUSY_SLICE (10 * HP_NS_PER_MS)
 
 hp_woke
 hp_drive_ask(const hp_driver *driver)
@@ -25,10 +28,15 @@ hp_drive_look(const hp_driver *driver, hp_ns *look_at)
     if (!driver->slices)
         return HP_WOKE;
     hp_ns now = hp_clock_now();
-    bool due = *look_at && now >= *look_at;
-    if (due || *look_at == 0)
-        *look_at = now + SLICE;
-    return due ? hp_drive_ask(driver) : HP_WOKE;
+    if (*look_at != 0 && now < *look_at)
+        return HP_WOKE;
+    hp_woke woke = HP_WOKE;
+    if (*look_at != 0) {
+        woke = hp_drive_ask(driver);
+        now = hp_clock_now();
+    }
+    *look_at = now + BUSY_SLICE;
+    return woke;
 }
 
 hp_woke

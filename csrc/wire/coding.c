@@ -6,7 +6,8 @@
 /* Between two codecs. Small and fixed: the memory a chain can make us hold
  * does not depend on what the peer sends. */
 enum {
-    BETWEEN_SIZE = 16384
+    BETWEEN_SIZE = 16384,
+    ROUNDS_PER_CALL = 32
 };
 
 typedef struct stage {
@@ -190,23 +191,34 @@ run_stage(hp_coding *c, int i, hp_codec_io *io, hp_err *err)
     return s->ended || step.in_len < in_len || step.out_len < out_len;
 }
 
-/* Until the output is full or nothing moves any more. */
+static int
+run_round(hp_coding *c, hp_codec_io *io, bool *moved, hp_err *err)
+{
+    *moved = false;
+    for (int i = 0; i < c->n_stages; i++) {
+        int result = run_stage(c, i, io, err);
+        if (result < 0)
+            return -1;
+        *moved |= result == 1;
+    }
+    return 0;
+}
+
+/* Until the output is full or nothing moves any more, or for that long. */
 static int
 run_chain(hp_coding *c, hp_codec_io *io, hp_err *err)
 {
+    const stage *last = &c->stages[c->n_stages - 1];
     bool moved = true;
-    while (moved && !c->stages[c->n_stages - 1].ended) {
-        moved = false;
-        for (int i = 0; i < c->n_stages; i++) {
-            int result = run_stage(c, i, io, err);
-            if (result < 0)
-                return -1;
-            moved = moved || result == 1;
-        }
+    for (int n = 0; moved && !last->ended; n++) {
+        if (n == ROUNDS_PER_CALL)
+            return HP_CODING_BUSY;
+        if (run_round(c, io, &moved, err) != 0)
+            return -1;
         if (io->out_len == 0)
             break;
     }
-    return c->stages[c->n_stages - 1].ended;
+    return last->ended ? HP_CODING_ENDED : HP_CODING_GOES_ON;
 }
 
 int

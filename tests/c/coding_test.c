@@ -84,7 +84,8 @@ feed(hp_coding *c, const char *in, size_t n, size_t cut, size_t in_step,
      size_t out_step, outcome *o, hp_err *err)
 {
     size_t at = 0;
-    for (o->n = 0, o->result = 0; o->result == 0;) {
+    o->n = 0, o->result = HP_CODING_GOES_ON;
+    while (o->result == HP_CODING_GOES_ON || o->result == HP_CODING_BUSY) {
         size_t stop = at + in_step < n ? at + in_step : n;
         if (at < cut && cut < stop)
             stop = cut;
@@ -99,7 +100,8 @@ feed(hp_coding *c, const char *in, size_t n, size_t cut, size_t in_step,
         at += used;
         o->n += room;
         /* never a call for nothing, or a driver would spin */
-        CHECK(o->result != 0 || used > 0 || room > 0 || stop < n);
+        CHECK(o->result != HP_CODING_GOES_ON || used > 0 || room > 0 ||
+              stop < n);
     }
     CHECK(o->result < 0 || at == n);
 }

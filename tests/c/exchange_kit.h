@@ -156,7 +156,8 @@ kit_head(kit *k, hp_exchange *ex)
                 hp_clock_advance(k->after_wait);
         } else if (kit_answer(k, ex, go) == HP_GO_ERROR) {
             return HP_GO_ERROR;
-        } else if (go != HP_GO_PIECE && go != HP_GO_REWIND) {
+        } else if (go != HP_GO_PIECE && go != HP_GO_REWIND &&
+                   go != HP_GO_BUSY) {
             return go;
         }
     }

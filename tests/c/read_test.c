@@ -164,7 +164,7 @@ static ssize_t (*script_read)(hp_stream *s, void *buf, size_t n, hp_err *err);
 static ssize_t
 read_slowly(hp_stream *s, void *buf, size_t n, hp_err *err)
 {
-    hp_clock_advance(10 * HP_NS_PER_MS);
+    hp_clock_advance(2 * HP_NS_PER_MS);
     return script_read(s, buf, n, err);
 }
 
@@ -174,7 +174,7 @@ stop_at_second(void *arg)
     return ++*(int *)arg == 2;
 }
 
-/* The main thread is asked every 50 ms, though there is always more to read.
+/* The main thread is asked every 10 ms, though there is always more to read.
  */
 static void
 test_busy_drive_is_interrupted(void)

@@ -201,7 +201,7 @@ answer(request *q, hp_go go)
         q->piece += piece != NULL;
         if (hp_exchange_feed(q->ex, piece, piece ? strlen(piece) : 0, &err))
             return HP_GO_ERROR;
-    } else {
+    } else if (go != HP_GO_BUSY) {
         return go;
     }
     return HP_GO_ON;

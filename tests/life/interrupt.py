@@ -33,14 +33,15 @@ def kill():
     os.kill(os.getpid(), signal.SIGINT)
 
 
-def interrupted(call, when, kill=kill):
-    """Calls in the main thread; when the condition holds and the thread waits,
-    sends SIGINT. How long it took from there to KeyboardInterrupt."""
+def interrupted(call, when, kill=kill, busy=False):
+    """Calls in the main thread; when the condition holds and the thread waits (but
+    if it is to be busy), sends SIGINT. How long it took from there to
+    KeyboardInterrupt."""
     sent = []
     reached.clear()
 
     def send():
-        until(lambda: when() and thread_is_asleep(os.getpid()))
+        until(lambda: when() and (busy or thread_is_asleep(os.getpid())))
         sent.append(time.monotonic())
         kill()
 
@@ -57,12 +58,12 @@ def interrupted(call, when, kill=kill):
     return took
 
 
-def measure(client, call, when, left=NOTHING, kill=kill):
+def measure(client, call, when, left=NOTHING, kill=kill, busy=False):
     """Interrupts the call some times. The median is within the limit, and each
     time the pool's gauges become `left` and the descriptors are back."""
     took, opened = [], []
     for _ in range(TRIES):
-        took.append(interrupted(call, when, kill))
+        took.append(interrupted(call, when, kill, busy))
         until(lambda: gauges(client) == left)
         opened.append(descriptors())  # the first call made a waker, perhaps a keeper
         until(lambda: descriptors() <= opened[0])

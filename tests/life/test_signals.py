@@ -1,8 +1,10 @@
 """SIGINT in each phase: KeyboardInterrupt within 60 ms, and nothing left behind."""
 
 import os
+import random
 import sys
 import threading
+import zlib
 from pathlib import Path
 
 import pytest
@@ -333,6 +335,126 @@ with hpool.Client(limits=hpool.Limits(drain_timeout=30)) as client:
 assert took < 1, took
 """
     run(COMMON + program, s.url)
+
+
+# ---- a peer that is never waited for -------------------------------------------
+
+MIB = 1 << 20
+BUSY = """
+import collections, resource
+
+resource.setrlimit(resource.RLIMIT_AS, (8 << 30, 8 << 30))  # should it not end
+
+def flooded():  # the server says so
+    return os.read(int(sys.argv[2]), 1) == b"."
+
+"""
+
+
+@pytest.fixture
+def flooding():
+    """A descriptor for the program, and what the server calls for each connection on
+    which much has gone."""
+    told, telling = os.pipe()
+    yield told, lambda: os.write(telling, b".")
+    os.close(told)
+    os.close(telling)
+
+
+def packed():
+    """How the data begins, and what may be repeated: it is four times as long."""
+    packer = zlib.compressobj(wbits=31)
+    begin = packer.compress(b"") + packer.flush(zlib.Z_FULL_FLUSH)
+    numbers = random.Random(1)
+    pieces = [numbers.randbytes(250) + bytes(750) for _ in range(1000)]
+    return begin, packer.compress(b"".join(pieces)) + packer.flush(zlib.Z_FULL_FLUSH)
+
+
+EMPTY = b"\x1f\x8b\x08\0\0\0\0\0\0\xff", b"\0\0\0\xff\xff"
+FLOODS = {  # coding, how the body begins, what comes again and again
+    "plain": ("identity", b"", b"x"),
+    "packed": ("gzip", *packed()),
+    "nothing": ("gzip", *EMPTY),
+}
+MUCH = 16  # MiB, more than can be under way between server and client
+
+
+@pytest.mark.parametrize(
+    "what, read",
+    [
+        ("plain", "response.read()"),
+        ("plain", "response.read(1 << 36)"),
+        ("plain", "response.raw.read(1 << 36)"),
+        ("plain", "response.readline()"),
+        ("plain", "collections.deque(response.iter_bytes(), 0)"),
+        ("plain", "collections.deque(response.iter_content(1000), 0)"),
+        ("packed", "response.read()"),
+        ("packed", "collections.deque(response.iter_bytes(), 0)"),
+        ("nothing", "response.read()"),
+        ("nothing", "response.read1()"),
+        ("nothing", "response.readline()"),
+    ],
+)
+def test_a_flood_of_a_body(server, flooding, what, read):
+    """SIGINT while the body comes as fast as it is read, or is decoded to
+    nothing. No code of Python's runs between two reads."""
+    told, much_has_gone = flooding
+    coding, begin, again = FLOODS[what]
+    fields = {"Content-Encoding": coding, "Content-Length": 10**15}
+    drops = again * (MIB // len(again))
+
+    def flood(connection):
+        connection.expect()
+        connection.send(respond(begin, headers=fields))
+        for _ in range(MUCH):
+            connection.send(drops)
+        much_has_gone()
+        while True:
+            connection.send(drops)
+
+    program = f"""
+def ask():
+    response = client.get(url)
+    {read}
+
+measure(client, ask, flooded, busy=True)
+"""
+    s = server(flood)
+    process = start(COMMON + BUSY + program, s.url, told, pass_fds=[told])
+    assert finish(process) == (0, "", "")
+
+
+@pytest.mark.parametrize("upgraded", [False, True])
+def test_a_flood_to_the_server(server, flooding, upgraded):
+    """SIGINT while the server takes a body, or what is sent on an upgraded
+    connection, as fast as it comes."""
+    told, much_has_gone = flooding
+
+    def swallow(connection):
+        connection.expect(body=False)
+        if upgraded:
+            headers = {"Upgrade": "x", "Connection": "Upgrade"}
+            connection.send(respond(status=101, headers=headers))
+        connection.read(MUCH * MIB)
+        much_has_gone()
+        connection.until_closed()
+
+    program = """
+body = bytes(4 << 30)  # which takes no memory
+
+def post():
+    client.post(url, data=body)
+
+def sendall():
+    headers = {"Upgrade": "x", "Connection": "Upgrade"}
+    with client.get(url, headers=headers).upgraded() as connection:
+        connection.sendall(body)
+
+measure(client, sendall if sys.argv[3] == "True" else post, flooded, busy=True)
+"""
+    s = server(swallow)
+    process = start(COMMON + BUSY + program, s.url, told, upgraded, pass_fds=[told])
+    assert finish(process) == (0, "", "")
 
 
 @pytest.mark.parametrize("read", ["read()", "read(999)", "readinto(bytearray(9))"])
