@@ -20,28 +20,49 @@ hp_host_has_room(const hp_pool *p, const hp_host *h)
 
 #define SEQ_AT(n, offset) (((const hp_want *)((char *)(n) - (offset)))->seq)
 
-/* Who comes back for his old place is among the oldest: from the front. */
-static void
-insert_by_seq(hp_list *l, hp_node *n, size_t offset)
+/* Who comes back for his old place is among the oldest: from the front. Returns
+ * his place, 1 being the first; `last` at the end. */
+static int64_t
+insert_by_seq(hp_list *l, hp_node *n, size_t offset, int64_t last)
 {
     uint64_t seq = SEQ_AT(n, offset);
     hp_node *at = hp_list_last(l);
     if (at == NULL || SEQ_AT(at, offset) < seq) {
         hp_list_push_back(l, n);
-        return;
+        return last;
     }
+    int64_t place = 1;
     at = hp_list_first(l);
-    while (SEQ_AT(at, offset) < seq)
+    for (; SEQ_AT(at, offset) < seq; place++)
         at = hp_list_next(l, at);
     hp_list_insert_before(at, n);
+    return place;
 }
 
 void
 hp_want_listen(hp_want *w)
 {
-    insert_by_seq(&w->host->waiters, &w->wait_node,
-                  offsetof(hp_want, wait_node));
     w->host->n_waiters++;
+    insert_by_seq(&w->host->waiters, &w->wait_node,
+                  offsetof(hp_want, wait_node), w->host->n_waiters);
+}
+
+/* Counted already. Its place is that in the line of the limit it is stopped by.
+ */
+static void
+get_in_line(hp_pool *p, hp_want *w)
+{
+    hp_host *h = w->host;
+    w->waiting = p->now.waiting;
+    w->position = insert_by_seq(&h->queue, &w->slot_node,
+                                offsetof(hp_want, slot_node), h->now.waiting);
+    if (p->limits.max_conns == HP_NO_LIMIT)
+        return;
+    int64_t of_all =
+        insert_by_seq(&p->queue, &w->total_node, offsetof(hp_want, total_node),
+                      p->now.waiting);
+    if (hp_host_has_room(p, h))
+        w->position = of_all;
 }
 
 void
@@ -52,15 +73,11 @@ hp_want_enqueue(hp_pool *p, hp_want *w)
     w->state = HP_WANT_QUEUED;
     w->queued_at = hp_clock_now();
     hp_want_listen(w);
-    insert_by_seq(&h->queue, &w->slot_node, offsetof(hp_want, slot_node));
-    if (p->limits.max_conns != HP_NO_LIMIT)
-        insert_by_seq(&p->queue, &w->total_node, offsetof(hp_want, total_node));
     h->count.waits++;
     h->count.host_waits += !hp_host_has_room(p, h);
     h->now.waiting++;
     p->now.waiting++;
-    w->position = hp_host_has_room(p, h) ? p->now.waiting : h->now.waiting;
-    w->waiting = p->now.waiting;
+    get_in_line(p, w);
     if (h->now.waiting > h->peak.waiting)
         h->peak.waiting = h->now.waiting;
     if (p->now.waiting > p->peak.waiting)

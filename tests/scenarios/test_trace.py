@@ -567,6 +567,33 @@ def test_the_line_of_all_hosts(server, new_client):
     assert second.one("queue_left")["outcome"] == "slot"
 
 
+@pytest.mark.parametrize("limit", ["max_conns_per_host", "max_conns"])
+def test_the_place_of_a_request_that_is_sent_again(server, new_client, limit):
+    """The server takes a kept connection away from a request while two others stand
+    in line. It asks for another: not behind them, and with its true place."""
+    go = threading.Event()
+    lost = [expect(), send(OK), expect(), wait(go), close()]
+    s = server(lost, [serve(OK)])
+    client = new_client(limits=hpool.Limits(**{limit: 1}))
+    client.get(s.url).read()
+    recorders, calls = [Recorder() for _ in range(3)], []
+    for n, recorder in enumerate(recorders):
+        path = f"{s.url}/{n}"
+        calls.append(Call(lambda p, r: client.get(p, trace=r).read(), path, recorder))
+        until(lambda r=recorder: {"wrote_request", "queue_entered"} & set(r.names))
+    go.set()
+    assert [call.result() for call in calls] == [b"ok"] * 3
+    places = [
+        [(i["position"], i["waiting"]) for i in r.all("queue_entered")]
+        for r in recorders
+    ]
+    # The slot went to the one that had waited for longest; of those that still
+    # wait the replayed request is the oldest.
+    assert places == [[(1, 2)], [(1, 1)], [(2, 2)]]
+    assert [r.target for r in s.requests] == ["/", "/0", "/1", "/0", "/2"]
+    assert recorders[0].one("retry")["reason"] == "lost_before_first_byte"
+
+
 def leave_by_timeout(client, url, recorder, token):
     return client.get(url, timeout=hpool.Timeout(pool=0.05), trace=recorder)
 
