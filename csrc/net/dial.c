@@ -16,6 +16,10 @@ enum {
 
 static const hp_ns STAGGER = 250 * HP_NS_PER_MS;
 
+/* What a silent address has before it makes room for one that is yet to be
+ * tried: what Go gives each of a list at least, and one SYN sent again. */
+static const hp_ns PATIENCE = 2 * HP_NS_PER_S;
+
 /* A full queue of a Unix socket gives no sign when it has room again. */
 static const hp_ns QUEUE_FULL_PAUSE = 10 * HP_NS_PER_MS;
 
@@ -256,7 +260,23 @@ is_silent(const attempt *a, hp_ns now)
     return now - a->started >= STAGGER;
 }
 
-/* Ends attempt i, which failed; the next one may start at once. */
+/* Ends attempt i; the next one may start at once. `e` says why, beginning with
+ * the address. */
+static void
+end_attempt(hp_dial *d, int i, const hp_err *e)
+{
+    note_failure(d, e->text, e->sys_errno);
+    tell_done(d, &d->in_flight[i].addr, e->text);
+    if (is_to_blame(e->sys_errno))
+        hp_addr_failed(&d->in_flight[i].addr);
+    close(d->in_flight[i].fd);
+    d->n_in_flight--;
+    memmove(&d->in_flight[i], &d->in_flight[i + 1],
+            (size_t)(d->n_in_flight - i) * sizeof(attempt));
+    d->next_start = hp_clock_now();
+    d->waiting_for_room = false;
+}
+
 static void
 attempt_failed(hp_dial *d, int i, int sys_errno)
 {
@@ -265,16 +285,22 @@ attempt_failed(hp_dial *d, int i, int sys_errno)
     hp_err_clear(&e);
     hp_addr_format(&d->in_flight[i].addr, addr);
     hp_err_set_sys(&e, HP_E_CONNECT, sys_errno, "%s", addr);
-    note_failure(d, e.text, sys_errno);
-    tell_done(d, &d->in_flight[i].addr, e.text);
-    if (is_to_blame(sys_errno))
-        hp_addr_failed(&d->in_flight[i].addr);
-    close(d->in_flight[i].fd);
-    d->n_in_flight--;
-    memmove(&d->in_flight[i], &d->in_flight[i + 1],
-            (size_t)(d->n_in_flight - i) * sizeof(attempt));
-    d->next_start = hp_clock_now();
-    d->waiting_for_room = false;
+    end_attempt(d, i, &e);
+}
+
+/* The oldest makes room. The last ones of a list never have to. */
+static void
+make_room(hp_dial *d)
+{
+    char addr[HP_ADDR_TEXT_MAX];
+    hp_ns waited = hp_clock_now() - d->in_flight[0].started;
+    hp_err e;
+    hp_err_clear(&e);
+    hp_addr_format(&d->in_flight[0].addr, addr);
+    hp_err_set(&e, HP_E_CONNECT, "%s: no answer for %.1f s", addr,
+               (double)waited / (double)HP_NS_PER_S);
+    e.sys_errno = ETIMEDOUT;
+    end_attempt(d, 0, &e);
 }
 
 /* Which attempts have an answer: poll's revents in the order of in_flight. */
@@ -308,11 +334,16 @@ harvest(hp_dial *d)
     return -1;
 }
 
-static bool
-may_start(const hp_dial *d)
+/* When the next attempt may start; HP_NEVER: not of its own accord. */
+static hp_ns
+start_time(const hp_dial *d)
 {
-    return d->next < d->n_order && d->n_in_flight < MAX_IN_FLIGHT &&
-           !d->waiting_for_room;
+    if (d->next == d->n_order || d->waiting_for_room)
+        return HP_NEVER;
+    if (d->n_in_flight < MAX_IN_FLIGHT)
+        return d->next_start;
+    hp_ns its_time = d->in_flight[0].started + PATIENCE;
+    return d->next_start > its_time ? d->next_start : its_time;
 }
 
 /* The one after those in flight, which never came to be one of them. */
@@ -414,8 +445,7 @@ wait_for(const hp_dial *d, hp_wait *w)
 {
     for (int i = 0; i < d->n_in_flight; i++)
         hp_wait_fd(w, d->in_flight[i].fd, POLLOUT);
-    if (may_start(d))
-        hp_wait_until(w, d->next_start);
+    hp_wait_until(w, start_time(d));
     return HP_STEP_WAIT;
 }
 
@@ -429,8 +459,10 @@ hp_dial_step(hp_dial *d, hp_wait *w, int *fd, hp_addr *addr, hp_err *err)
             return won(d, i, fd, addr);
         if (d->next == d->n_order && d->n_in_flight == 0)
             return all_failed(d, err);
-        if (!may_start(d) || hp_clock_now() < d->next_start)
+        if (hp_clock_now() < start_time(d))
             return wait_for(d, w);
+        if (d->n_in_flight == MAX_IN_FLIGHT)
+            make_room(d);
         hp_step s = start_next(d, &i, err);
         if (s == HP_STEP_DONE)
             return won(d, i, fd, addr);

@@ -2,12 +2,14 @@
  * Families interleaved, the first family being that of the first address, then
  * those in trouble (addr_trouble.h) moved to the end; a further attempt starts
  * 250 ms after the last one, or at once when an attempt fails. At most 8
- * attempts in flight.
+ * attempts are in flight: a ninth address takes the place of the oldest
+ * attempt, which has been silent for 2 s then. So 40 addresses have their turn
+ * within a connect timeout of 10 s.
  *
  * What is held against an address: that it refuses or cannot be reached, and
- * that it has said nothing for 250 ms or more when the dial times out or a
- * later attempt wins. Not what is our own affair: options, the local address,
- * no network at all. */
+ * that it has said nothing for 250 ms or more when the dial times out, a later
+ * attempt wins or takes its place. Not what is our own affair: options, the
+ * local address, no network at all. */
 #ifndef HP_NET_DIAL_H
 #define HP_NET_DIAL_H
 

@@ -137,6 +137,8 @@ test_stagger(void)
     close(listener);
 }
 
+/* Ten silent addresses: the ninth and the tenth have their turn, too, each in
+ * the place of the oldest, and the last eight have all the time there is. */
 static void
 test_eight_in_flight(void)
 {
@@ -148,22 +150,54 @@ test_eight_in_flight(void)
         list[i] = list[0];
     hp_dial_spec spec = {.host = "example.com", .port = 80};
     hp_dial *d = dial(&spec, list, 10);
-    for (int i = 1; i <= 8; i++) {
+    for (int i = 1; i <= 10; i++) {
         CHECK_INT(step(d, &w, &fd, &got, &err), HP_STEP_WAIT);
-        CHECK_INT(w.n, i);
-        CHECK((w.deadline == HP_NEVER) == (i == 8));
+        CHECK_INT(w.n, i < 8 ? i : 8);
+        CHECK((w.deadline == HP_NEVER) == (i == 10));
+        if (i < 10)
+            CHECK(w.deadline <= hp_clock_now() + 250 * MS);
         hp_clock_advance(250 * MS);
     }
     CHECK_INT(step(d, &w, &fd, &got, &err), HP_STEP_WAIT);
     CHECK_INT(w.n, 8);
-    char tried[64];
+    char tried[128];
     hp_dial_tried(d, tried, sizeof tried);
     CHECK(strlen(tried) > 20 && strlen(tried) < sizeof tried);
+    CHECK(strstr(tried, ": no answer for 2.0 s; "));
     hp_dial_free(d);
     for (int i = 0; i < 8; i++)
         CHECK_INT(fcntl(w.fds[i].fd, F_GETFD), -1);
     close(filler);
     close(hole);
+}
+
+/* However late the eighth attempt has begun, the first has its two seconds. */
+static void
+test_the_ninth_answers(void)
+{
+    hp_addr list[9], got;
+    hp_err err;
+    hp_wait w;
+    int fd, filler, hole = lo_black_hole(AF_INET, &list[0], &filler);
+    for (int i = 1; i < 8; i++)
+        list[i] = list[0];
+    int listener = lo_listen(AF_INET, 8, &list[8]);
+    hp_dial_spec spec = {.host = "example.com", .port = 80};
+    hp_dial *d = dial(&spec, list, 9);
+    for (int i = 1; i <= 8; i++) {
+        CHECK_INT(step(d, &w, &fd, &got, &err), HP_STEP_WAIT);
+        hp_clock_advance(250 * MS - (i == 8 ? 50 * MS : 0));
+    }
+    CHECK_INT(step(d, &w, &fd, &got, &err), HP_STEP_WAIT);
+    CHECK(w.deadline <= hp_clock_now() + 50 * MS);
+    hp_clock_advance(50 * MS);
+    CHECK_INT(run(d, &fd, &got, &err), HP_STEP_DONE);
+    CHECK(same_addr(&got, &list[8]));
+    hp_dial_free(d);
+    close(fd);
+    close(filler);
+    close(hole);
+    close(listener);
 }
 
 static void
@@ -635,6 +669,7 @@ main(void)
     RUN(test_failure_starts_the_next_at_once);
     RUN(test_stagger);
     RUN(test_eight_in_flight);
+    RUN(test_the_ninth_answers);
     RUN(test_unix_queue_full);
     RUN(test_refused_text);
     if (lo_has_ipv6())

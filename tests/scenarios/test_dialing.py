@@ -4,6 +4,7 @@ addresses (RFC 8305), Unix sockets, local addresses, families, socket options.""
 import os
 import socket
 import struct
+from contextlib import ExitStack
 
 import pytest
 
@@ -19,7 +20,7 @@ from tests.server.scripted import (
     silent_port,
     until_closed,
 )
-from tests.tools import Clogged, gauges, sockets_to
+from tests.tools import Clogged, advance, gauges, sockets_to
 
 OK = [serve(respond(b"ok"))]
 CLOSES = [expect(), send(respond(b"ok", headers={"Connection": "close"}))]
@@ -161,6 +162,31 @@ def test_a_silent_address_is_overtaken(server, new_client):
         client = new_client(resolve={"a.test": [at(silent), at(s.port)]})
         assert get_remote(client, "http://a.test/") == at(s.port)
         assert sockets_to(silent) == 1  # silent_port's own
+    assert client.stats().total.dials == 1
+
+
+def test_the_ninth_address_answers(server, new_client):
+    """Eight addresses say nothing. The ninth is tried when the first has had two
+    seconds, and each one in its turn, 250 ms apart."""
+    s, started, ended = server(OK), [], []
+
+    def clock(event, info):
+        if event == "connect_start":
+            started.append(info["address"])
+            advance(0.25)
+        elif event == "connect_done":
+            ended.append((info["address"], info["error"]))
+
+    with ExitStack() as stack:
+        silent = [stack.enter_context(silent_port()) for _ in range(8)]
+        addresses = [at(port) for port in [*silent, s.port]]
+        client = new_client(resolve={"a.test": addresses}, trace=clock)
+        assert get_remote(client, "http://a.test/") == at(s.port)
+        assert [sockets_to(port) for port in silent] == [1] * 8  # silent_port's own
+    assert started == addresses
+    made_room = (addresses[0], "no answer for 2.0 s")
+    others = [(address, "abandoned") for address in addresses[1:8]]
+    assert ended == [made_room, (addresses[8], None), *others]
     assert client.stats().total.dials == 1
 
 
