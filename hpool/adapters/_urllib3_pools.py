@@ -26,7 +26,7 @@ from .._redact import url_for_text
 from ..policy.flow import drain
 from ._urllib3_errors import of_request
 from ._urllib3_raw import raw_response
-from ._urllib3_trust import KEYWORDS, Trust, Unsupported, trust
+from ._urllib3_trust import KEYWORDS, NO_TRUST, Trust, Unsupported, trust
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -285,7 +285,7 @@ class Pool:
             # which is not meant for the proxy.
             settings = self._settings
         else:
-            return _NO_TRUST
+            return NO_TRUST
         trust = self.manager.trust_of(settings)
         if trust.insecure:
             warnings.warn(
@@ -304,9 +304,6 @@ class Pool:
         host = f"[{self.host}]" if ":" in self.host else self.host
         port = "" if self.port is None else f":{self.port}"
         return f"{self.scheme}://{host}{port}{target}"
-
-
-_NO_TRUST = Trust(None, None, None)
 
 
 class _Attempts:

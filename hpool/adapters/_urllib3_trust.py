@@ -49,6 +49,9 @@ class Trust(NamedTuple):
         return self.verify is UNVERIFIED and not pinned
 
 
+NO_TRUST = Trust(None, None, None)
+
+
 def trust(settings: dict[str, Any]) -> Trust:
     """`settings` has all of KEYWORDS, None for what was not given.
 
@@ -70,20 +73,29 @@ def trust(settings: dict[str, Any]) -> Trust:
 
 
 def _verify(settings: dict[str, Any]) -> Any:
-    if resolve_cert_reqs(settings["cert_reqs"]) == ssl.CERT_NONE:
+    if not _is_wanted(settings["cert_reqs"], settings["ssl_context"]):
         return UNVERIFIED
     if settings["assert_hostname"] is False:
         return UNVERIFIED  # but for the fingerprint that goes with it
     path = settings["ca_certs"] or settings["ca_cert_dir"]
-    pems = [_pem(settings["ca_cert_data"])] if settings["ca_cert_data"] else []
+    pems = []
+    if settings["ca_cert_data"]:
+        pems.append(_pem(settings["ca_cert_data"]))
     if settings["ssl_context"] is not None:
         pems.append(context_authorities(settings["ssl_context"]))
+    pems = list(filter(None, pems))
     if not pems:
         return path  # None: what the client says
     if settings["ca_certs"]:
         with open(settings["ca_certs"], "rb") as file:
             pems.append(file.read())
-    return b"\n".join(filter(None, pems)) or path
+    return b"\n".join(pems)
+
+
+def _is_wanted(cert_reqs: Any, context: Any) -> bool:
+    if cert_reqs is None and context is not None:
+        return bool(context.verify_mode != ssl.CERT_NONE)
+    return resolve_cert_reqs(cert_reqs) != ssl.CERT_NONE
 
 
 def _pem(data: str | bytes) -> bytes:

@@ -26,7 +26,7 @@ from .._redact import url_for_text
 from ._urllib3_errors import of_request
 from ._urllib3_pools import upload
 from ._urllib3_raw import raw_response
-from ._urllib3_trust import KEYWORDS, Trust, trust
+from ._urllib3_trust import KEYWORDS, NO_TRUST, Trust, Unsupported, trust
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -81,6 +81,8 @@ class HTTPConnectionPool(urllib3.HTTPConnectionPool):
         _proxy_config: Any = None,
         **connection: Any,
     ) -> None:
+        # By name: urllib3's HTTPSConnectionPool, which may be next in line, has
+        # others behind the headers of the proxy.
         super().__init__(
             host,
             port,
@@ -89,9 +91,9 @@ class HTTPConnectionPool(urllib3.HTTPConnectionPool):
             block,
             headers,
             retries,
-            _proxy,
-            _proxy_headers,
-            _proxy_config,
+            _proxy=_proxy,
+            _proxy_headers=_proxy_headers,
+            _proxy_config=_proxy_config,
             **connection,
         )
         self.client = Client(
@@ -111,6 +113,11 @@ class HTTPConnectionPool(urllib3.HTTPConnectionPool):
         if self.proxy is None:
             return None
         config = self.proxy_config
+        if config is not None and config.use_forwarding_for_https:
+            raise Unsupported(
+                "use_forwarding_for_https: hpool asks a proxy for a tunnel to "
+                "an https server, and shows it nothing else"
+            )
         return Proxy(
             self.proxy.url,
             headers=self.proxy_headers,
@@ -134,7 +141,7 @@ class HTTPConnectionPool(urllib3.HTTPConnectionPool):
         pass
 
     def _trust(self) -> Trust:
-        return Trust(None, None, None)
+        return NO_TRUST
 
     def _make_request(
         self,
@@ -203,13 +210,11 @@ class HTTPSConnectionPool(HTTPConnectionPool, urllib3.HTTPSConnectionPool):
 
     scheme = "https"
 
-    def __init__(self, host: str, port: int | None = None, **how: Any) -> None:
-        # Given on as they came: urllib3's own takes those about TLS by name.
-        self._said = {name: how.get(name) for name in KEYWORDS}
-        super().__init__(host, port, **how)
+    # Of the last request, and what that came to.
+    _trusted: tuple[Any, Trust] = (None, NO_TRUST)
 
     def _trust(self) -> Trust:
-        trusted = trust(self._said)
+        trusted = self._trust_of(self._said())
         if trusted.insecure:
             import warnings
 
@@ -219,6 +224,20 @@ class HTTPSConnectionPool(HTTPConnectionPool, urllib3.HTTPSConnectionPool):
                 urllib3.exceptions.InsecureRequestWarning,
                 stacklevel=4,
             )
+        return trusted
+
+
+    def _said(self) -> tuple[Any, ...]:
+        """The values of KEYWORDS by now: botocore, and others, set attributes
+        of a pool that is made already."""
+        now, made_with = vars(self), self.conn_kw
+        return tuple([now.get(name, made_with.get(name)) for name in KEYWORDS])
+
+    def _trust_of(self, said: tuple[Any, ...]) -> Trust:
+        before, trusted = self._trusted
+        if said != before:
+            trusted = trust(dict(zip(KEYWORDS, said)))
+            self._trusted = (said, trusted)
         return trusted
 
 

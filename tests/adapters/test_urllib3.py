@@ -2,12 +2,17 @@
 hpool's."""
 
 import gzip
+import ssl
 import threading
 
 import pytest
 import urllib3
 
-from hpool.adapters.urllib3 import HTTPConnectionPool, pool_classes
+from hpool.adapters.urllib3 import (
+    HTTPConnectionPool,
+    HTTPSConnectionPool,
+    pool_classes,
+)
 from tests.server.scripted import (
     close,
     expect,
@@ -198,6 +203,103 @@ def test_no_verification_warns(nginx, new_manager):
     manager = new_manager(cert_reqs="CERT_NONE")
     with pytest.warns(urllib3.exceptions.InsecureRequestWarning):
         assert manager.request("GET", f"{nginx.https_url}/small").status == 200
+
+
+POOLS = {"own": urllib3.HTTPSConnectionPool, "hpool": HTTPSConnectionPool}
+
+
+@pytest.fixture(params=POOLS)
+def pool_class(request):
+    return POOLS[request.param]
+
+
+def answer_of(pool, **how):
+    with pool:
+        return pool.request("GET", "/", retries=False, **how).data
+
+
+def test_tls_that_is_said_of_a_pool_afterwards(server, ca, pool_class):
+    """As botocore and requests do; at each request."""
+    s = server(serve(OK), tls=ca.server_context("127.0.0.1"))
+    context = ssl.create_default_context()
+    with pool_class("127.0.0.1", s.port, ssl_context=context) as pool:
+        with pytest.raises(urllib3.exceptions.SSLError):
+            pool.request("GET", "/", retries=False)
+        pool.ca_certs = ca.pem
+        assert pool.request("GET", "/", retries=False).data == b"ok"
+    with pool_class("127.0.0.1", s.port, ca_certs=ca.pem) as pool:
+        pool.cert_reqs, pool.ca_certs = "CERT_NONE", None
+        with pytest.warns(urllib3.exceptions.InsecureRequestWarning):
+            assert pool.request("GET", "/", retries=False).data == b"ok"
+
+
+def test_a_context_that_verifies_nothing(server, ca, pool_class):
+    """Unless cert_reqs says otherwise."""
+    s = server(serve(OK), tls=ca.server_context("127.0.0.1"))
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    with pytest.warns(urllib3.exceptions.InsecureRequestWarning):
+        answer_of(pool_class("127.0.0.1", s.port, ssl_context=context))
+    with pytest.raises(urllib3.exceptions.SSLError):
+        context.verify_mode = ssl.CERT_NONE
+        required = {"ssl_context": context, "cert_reqs": "CERT_REQUIRED"}
+        answer_of(pool_class("127.0.0.1", s.port, **required))
+
+
+def test_authorities_of_a_context_and_of_a_file(server, ca, pool_class, tmp_path):
+    s = server(serve(OK), tls=ca.server_context("127.0.0.1"))
+    (tmp_path / "other").mkdir()
+    other = type(ca)(tmp_path / "other")
+    for context, file in ((ca, other.pem), (other, ca.pem), (ca, None)):
+        how = {"ssl_context": context.client_context(), "ca_certs": file}
+        assert answer_of(pool_class("127.0.0.1", s.port, **how)) == b"ok"
+    with pytest.raises(urllib3.exceptions.SSLError):
+        how = {"ssl_context": other.client_context()}
+        answer_of(pool_class("127.0.0.1", s.port, **how))
+
+
+def test_a_client_certificate(server, ca, pool_class):
+    context = ca.server_context("127.0.0.1")
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.load_verify_locations(ca.pem)
+    s = server(serve(OK), tls=context)
+    cert, key = ca.files("me")
+    how = {"ca_certs": ca.pem, "cert_file": cert, "key_file": key}
+    assert answer_of(pool_class("127.0.0.1", s.port, **how)) == b"ok"
+
+
+def test_a_client_certificate_through_a_proxy(nginx, ca, tinyproxy):
+    cert, key = ca.files("me")
+    how = {"ca_certs": ca.pem, "cert_file": cert, "key_file": key}
+    with urllib3.ProxyManager(tinyproxy.url, **how) as manager:
+        manager.pool_classes_by_scheme = pool_classes
+        assert manager.request("GET", f"{nginx.https_url}/small").status == 200
+
+
+def test_a_proxy_that_is_to_see_https(server):
+    """hpool asks for a tunnel, so the proxy would be shown nothing."""
+    how = {"use_forwarding_for_https": True}
+    with urllib3.ProxyManager("https://127.0.0.1:9", **how) as manager:
+        manager.pool_classes_by_scheme = pool_classes
+        with pytest.raises(ValueError, match="use_forwarding_for_https.*tunnel"):
+            manager.request("GET", "https://a.test/")
+
+
+def test_all_managers_of_the_process(server):
+    """What urllib3.request() uses, too."""
+    import subprocess
+    import sys
+
+    s = server(serve(OK))
+    code = (
+        "import sys, urllib3\n"
+        "from hpool.adapters.urllib3 import pool_classes\n"
+        "urllib3.poolmanager.pool_classes_by_scheme.update(pool_classes)\n"
+        "response = urllib3.request('GET', sys.argv[1])\n"
+        "assert response.data == b'ok' and response.hpool.status == 200"
+    )
+    subprocess.run([sys.executable, "-c", code, s.url], check=True)
 
 
 def test_proxy(nginx, ca, tinyproxy):
