@@ -1,6 +1,7 @@
 """What people use with requests, with hpool below it."""
 
 import io
+import threading
 import zlib
 from contextlib import nullcontext
 from email.utils import formatdate
@@ -10,15 +11,29 @@ import pytest
 import requests
 import requests_mock
 import responses
-from requests_toolbelt import MultipartEncoder, MultipartEncoderMonitor
+from requests_toolbelt import (
+    MultipartEncoder,
+    MultipartEncoderMonitor,
+    StreamingIterator,
+)
 from requests_toolbelt.adapters import host_header_ssl, socket_options, source
 from requests_toolbelt.downloadutils.stream import stream_response_to_file
 from requests_toolbelt.utils import dump
 
+import hpool
 from hpool.adapters.requests import HTTPAdapter, patch
 from tests.adapters.conftest import mount
 from tests.server.nginx import BIG, DATA
-from tests.server.scripted import ScriptedServer, respond, respond_chunked, serve
+from tests.server.scripted import (
+    ScriptedServer,
+    expect,
+    respond,
+    respond_chunked,
+    send,
+    serve,
+    until_closed,
+)
+from tests.tools import Call
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
@@ -31,18 +46,98 @@ def encoder():
     return MultipartEncoder({"a": "1", "f": ("n.bin", file)}, boundary="edge")
 
 
-def test_multipart_encoder(session, server):
+def monitored(read=lambda monitor: None):
+    return MultipartEncoderMonitor(encoder(), read)
+
+
+BODIES = {
+    "encoder": encoder,
+    "monitor": monitored,
+    "iterator": lambda: StreamingIterator(5, iter([b"ab", b"cde"])),
+}
+
+
+def content_type(body):
+    return getattr(body, "content_type", "text/plain")
+
+
+def received(post, server, body):
+    """The request that comes of post(url, data=body, headers=...)."""
     srv = server(serve(respond(b"done")))
-    body = encoder()
-    length = body.len
-    read = []
-    body = MultipartEncoderMonitor(body, lambda monitor: read.append(monitor.bytes_read))
-    headers = {"Content-Type": body.content_type}
-    assert session.post(srv.url, data=body, headers=headers).content == b"done"
+    headers = {"Content-Type": content_type(body)}
+    assert post(srv.url, data=body, headers=headers).content == b"done"
     (request,) = srv.requests
-    assert request.get("Content-Length") == str(length)
-    assert request.body == encoder().to_string()
-    assert read[-1] == length
+    return request
+
+
+def is_right(request, kind):
+    body = b"abcde" if kind == "iterator" else encoder().to_string()
+    assert request.body == body
+    assert request.get("Content-Length") == str(len(body))
+    assert request.get("Content-Type") == content_type(BODIES[kind]())
+
+
+@pytest.mark.parametrize("kind", BODIES)
+def test_bodies_of_toolbelt(session, server, kind):
+    is_right(received(session.post, server, BODIES[kind]()), kind)
+
+
+@pytest.mark.parametrize("kind", BODIES)
+def test_bodies_of_toolbelt_by_hpool_itself(server, kind):
+    with hpool.Session() as session:
+        for post in (hpool.post, session.post):
+            is_right(received(post, server, BODIES[kind]()), kind)
+
+
+@pytest.mark.parametrize("own", [False, True], ids=["requests", "hpool"])
+def test_an_upload_is_watched(hpool_session, server, own):
+    seen = []
+    body = monitored(lambda monitor: seen.append(monitor.bytes_read))
+    received(hpool.post if own else hpool_session().post, server, body)
+    assert seen == sorted(seen)
+    assert seen[0] < seen[-1] == body.len
+
+
+class Zeros:
+    """A file of so many bytes that has none of them."""
+
+    def __init__(self, size):
+        self.len = size
+
+    def read(self, n=-1):
+        n = self.len if n < 0 else min(n, self.len)
+        self.len -= n
+        return bytes(n)
+
+
+@pytest.mark.parametrize("own", [False, True], ids=["requests", "hpool"])
+def test_an_encoder_is_read_no_faster_than_it_is_sent(hpool_session, server, own):
+    go = threading.Event()
+
+    def receive(connection):
+        connection.expect(body=False)
+        connection.wait(go)
+        connection.read_body()
+        connection.send(respond(b"done"))
+
+    srv = server(receive)
+    big = MultipartEncoder({"f": ("n.bin", Zeros(50_000_000))})
+    body = MultipartEncoderMonitor(big)
+    call = Call(hpool.post if own else hpool_session().post, srv.url, data=body)
+    srv.wait_requests(1)
+    assert body.bytes_read < 25_000_000
+    go.set()
+    assert call.result(30).content == b"done"
+    assert body.bytes_read == body.len == len(srv.requests[0].body)
+
+
+def test_an_encoder_is_not_sent_twice(server):
+    """It cannot go back, so the redirect itself is the answer."""
+    moved = respond(b"", 307, {"Location": "/b"})
+    srv = server([expect(), send(moved), until_closed()])
+    with hpool.Client() as client:
+        response = client.post(srv.url, data=encoder())
+        assert (response.status_code, response.history) == (307, [])
 
 
 def test_dump(session, server):
