@@ -16,8 +16,18 @@ README = (ROOT / "README.rst").read_text()
 PAGES = sorted(ROOT.glob("docs/*.rst"))
 WRITTEN = "http://127.0.0.1:8080"
 TEXT = {"Content-Type": "text/plain"}
-BODIES = {"/data": b"abc" * 100, "/big": bytes(100_000), "/login": b"welcome"}
-FIELDS = {"/login": {"Set-Cookie": "session=1"}, "/moved": {"Location": "/data"}}
+BODIES = {
+    "/data": b"abc" * 100,
+    "/big": bytes(100_000),
+    "/login": b"welcome",
+    "/bucket/key": b"stored",
+    "/v1/models": b'{"object": "list", "data": [{"id": "m", "object": "model"}]}',
+}
+FIELDS = {
+    "/login": {"Set-Cookie": "session=1"},
+    "/moved": {"Location": "/data"},
+    "/v1/models": {"Content-Type": "application/json"},
+}
 
 RUN_IN_ORDER = """
 page = {"__name__": "__main__"}
