@@ -21,19 +21,22 @@ from benchmarks.score import report, servers  # noqa: E402
 from benchmarks.score.cases import CASES, Case  # noqa: E402
 from benchmarks.score.limits import Limits  # noqa: E402
 from benchmarks.score.machine import about  # noqa: E402
-from benchmarks.score.peers import Peers  # noqa: E402
+from benchmarks.score.peers import Peers, module_of  # noqa: E402
 from benchmarks.score.rounds import Pace, Times, run  # noqa: E402
 
 
 def task_of(case: Case, running: servers.Servers) -> Task:
+    content = servers.content_of(case)
     return Task(
         does=case.does,
         url=running.url(case.server) + case.path,
         size=case.size,
-        crc=zlib.crc32(servers.content_of(case.path, case.size)),
-        ca=running.ca if case.server == "https" else "",
+        crc=zlib.crc32(content),
+        ca=running.ca_of(case),
         count=case.count,
         anew=case.anew,
+        addresses=case.addresses,
+        upload=running.upload_of(case),
     )
 
 
@@ -42,11 +45,11 @@ def commands(
 ) -> dict[str, list[str]]:
     """In the order of asking."""
     task = task_of(case, running)
-    there = [name for name in case.peers if name in peers.versions]
-    return {
-        "limit": limits.command(case),
-        **{name: peers.command(name, task) for name in there},
-    }
+    found = {"limit": limits.command(case, task)} if case.limit else {}
+    for name in case.peers:
+        if module_of(name) in peers.versions:
+            found[name] = peers.command(name, task)
+    return found
 
 
 def pace_of(case: Case, chosen: argparse.Namespace) -> Pace:
@@ -101,7 +104,7 @@ def chosen_cases(names: str | None) -> list[Case]:
 
 
 def wanted_peers(cases: list[Case], names: str | None) -> list[str]:
-    every = {name: None for case in cases for name in case.peers}
+    every = {module_of(name): None for case in cases for name in case.peers}
     if names is None:
         return list(every)
     wanted = {"hpool", *names.split(",")}

@@ -11,13 +11,16 @@ from pathlib import Path
 import pytest
 
 from benchmarks.score import servers
+from benchmarks.scorecard import task_of
 from benchmarks.score.cases import CASES, Case
 from benchmarks.score.limits import Limits
+from benchmarks.score.peers import module_of
 
 ROOT = Path(__file__).parent.parent
 TURNS = 10
 
 
+@pytest.mark.timeout(300)
 def test_every_case_runs(tmp_path):
     """One round of one turn of each, and what is written has them all."""
     command = [sys.executable, "benchmarks/scorecard.py", "--quick", "--one-core"]
@@ -28,12 +31,14 @@ def test_every_case_runs(tmp_path):
     times = found["times"]["one core"]
     assert list(times) == [case.name for case in CASES]
     for case in CASES:
-        assert {"limit", "hpool"} <= times[case.name].keys()
+        wanted = {"hpool", "limit"} if case.limit else {"hpool"}
+        assert wanted <= {module_of(peer) for peer in times[case.name]}
         assert all(values[0] > 0 for values in times[case.name].values())
     page = (tmp_path / "scorecard.rst").read_text()
     assert all(f"\n{case.title}\n---" in page for case in CASES)
-    there = {"limit", "hpool", "requests"}
-    judged = sum({goal.of, goal.over} <= there for c in CASES for goal in c.goals)
+    asked = {"limit", "hpool", "requests", ""}
+    goals = [(goal.of, goal.over) for case in CASES for goal in case.goals]
+    judged = sum(module_of(a) in asked and b in asked for a, b in goals)
     assert len(re.findall(r" (?:met|missed)$", page, re.M)) == judged
 
 
@@ -82,7 +87,10 @@ def calls(command, turns, log):
 
 
 def calls_per_turn(limits, case, tmp_path):
-    command, log = limits.command(case), str(tmp_path / "log")
+    command, log = (
+        limits.command(case, task_of(case, limits.servers)),
+        str(tmp_path / "log"),
+    )
     few, many = (calls(command, n, log) for n in (1, 1 + TURNS))
     many.subtract(few)
     return {name: n / TURNS for name, n in many.items() if n}
@@ -125,3 +133,21 @@ def test_the_limit_has_the_libssl_of_hpool(limits):
         return re.search(r"libssl\S* => (\S+)", shown.stdout)[1]
 
     assert libssl(limits.program("get")) == libssl(hpool._core.__file__)
+
+
+def test_a_new_connection_is_five_calls(limits, tmp_path):
+    (case,) = named("connect")
+    wanted = {"socket", "connect", "sendto", "recvfrom", "close"}
+    assert calls_per_turn(limits, case, tmp_path) == dict.fromkeys(wanted, 1)
+
+
+def test_a_post_is_one_send_and_one_recv(limits, tmp_path):
+    (case,) = named("post")
+    assert calls_per_turn(limits, case, tmp_path) == {"sendto": 1, "recvfrom": 1}
+
+
+@pytest.mark.parametrize("case", named("threads-8", "limited"), ids=by_name)
+def test_threads_share_the_turns(limits, case, tmp_path):
+    """Beside one send and one recv of each there is only the threads' own."""
+    found = calls_per_turn(limits, case, tmp_path)
+    assert found["sendto"] == found["recvfrom"] == 1

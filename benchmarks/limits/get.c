@@ -1,7 +1,7 @@
 /* get: bodies on a kept connection, or on one that is made for each batch.
  *
- *   do=ping     the answer comes whole with one recv; count= threads, each with
- *               a connection of its own, share the turns
+ *   do=ping     the answer comes whole with one recv; threads= of them, each
+ *               with a connection of its own, share the turns
  *   do=fresh    into memory that is allocated for each body
  *   do=into     through one buffer of buffer= bytes
  *   do=lines    the same, and counts the lines; size= is how many there are
@@ -93,7 +93,7 @@ ping(long n)
 static void
 serve_pings(void)
 {
-    n_pingers = number("count") ? (long)number("count") : 1;
+    n_pingers = number("threads") ? (long)number("threads") : 1;
     if (n_pingers > THREADS_MAX)
         wrong("too many threads");
     for (long i = 0; i < n_pingers; i++)

@@ -5,14 +5,16 @@
  * Arguments are NAME=VALUE:
  *
  *   do=        what to do, see the program
- *   port=      on 127.0.0.1
+ *   port=      of the server
  *   request=   a file with the bytes to send: those that hpool sends
  *   size=      bytes of the answer's body
  *   ca=        speak TLS, trust this file
- *   count=     see the program
+ *   addresses= how many to spread connections over, from 127.0.0.1 on
+ *   ...        see the program
  *
- * A program says "ready", reads counts from stdin, one a line, does its thing as many times,
- * and answers with the nanoseconds all took and the body bytes they read.
+ * A program says "ready", reads counts from stdin, one a line, does its thing
+ * as many times, and answers with the nanoseconds all took and the body bytes
+ * they read.
  */
 #ifndef LIMIT_H
 #define LIMIT_H
@@ -106,16 +108,6 @@ new_tls(const char *ca)
     return ctx;
 }
 
-static inline void
-begin(char **argv)
-{
-    arguments = argv + 1;
-    if (argument("request"))
-        read_request(argument("request"));
-    if (argument("ca"))
-        tls = new_tls(argument("ca"));
-}
-
 /* ---- connections --------------------------------------------------------- */
 
 typedef struct channel {
@@ -123,32 +115,59 @@ typedef struct channel {
     SSL *ssl; /* NULL: plain */
 } channel;
 
-static inline int
-dial(uint32_t address)
+static struct sockaddr_in server = {.sin_family = AF_INET};
+
+/* Goes on to the next address. */
+static inline void
+turn_address(void)
+{
+    static uint32_t turned;
+    uint32_t n = (uint32_t)number("addresses");
+    server.sin_port = htons((uint16_t)number("port"));
+    server.sin_addr.s_addr = htonl(INADDR_LOOPBACK + (n ? turned++ % n : 0));
+}
+
+/* Where more than one small packet may be under way. */
+static inline void
+send_at_once(int fd)
 {
     int one = 1;
-    struct sockaddr_in to = {.sin_family = AF_INET,
-                             .sin_port = htons((uint16_t)number("port")),
-                             .sin_addr.s_addr = htonl(address)};
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0 || connect(fd, (struct sockaddr *)&to, sizeof to) != 0)
-        die("connect");
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+}
+
+static inline int
+dial(void)
+{
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0 || connect(fd, (struct sockaddr *)&server, sizeof server) != 0)
+        die("connect");
     return fd;
 }
 
-/* The handshake goes with the first send. */
+/* `resumed` may be NULL. */
+static inline SSL *
+shake_hands(int fd, SSL_SESSION *resumed)
+{
+    SSL *ssl = SSL_new(tls);
+    send_at_once(fd);
+    X509_VERIFY_PARAM_set1_ip(SSL_get0_param(ssl),
+                              (unsigned char *)&server.sin_addr, 4);
+    if (resumed)
+        SSL_set_session(ssl, resumed);
+    SSL_set_fd(ssl, fd);
+    if (SSL_connect(ssl) != 1)
+        wrong("the handshake failed");
+    if (resumed && !SSL_session_reused(ssl))
+        wrong("the session was not resumed");
+    return ssl;
+}
+
 static inline channel
 open_channel(void)
 {
-    channel c = {.fd = dial(INADDR_LOOPBACK)};
-    if (tls) {
-        c.ssl = SSL_new(tls);
-        X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(c.ssl), "127.0.0.1");
-        SSL_set_fd(c.ssl, c.fd);
-        if (SSL_connect(c.ssl) != 1)
-            wrong("the handshake failed");
-    }
+    channel c = {.fd = dial()};
+    if (tls)
+        c.ssl = shake_hands(c.fd, NULL);
     return c;
 }
 
@@ -201,6 +220,17 @@ receive_head(channel *c, char *buffer, char **body)
     return got - (size_t)(*body - buffer);
 }
 
+static inline void
+begin(char **argv)
+{
+    arguments = argv + 1;
+    if (argument("request"))
+        read_request(argument("request"));
+    if (argument("ca"))
+        tls = new_tls(argument("ca"));
+    turn_address();
+}
+
 /* ---- counts in, times out ------------------------------------------------ */
 
 static inline int64_t
@@ -220,6 +250,7 @@ serve(uint64_t (*turns)(long n))
     printf("ready\n");
     fflush(stdout);
     while (scanf("%ld", &n) == 1) {
+        turn_address();
         int64_t start = now_ns();
         uint64_t bytes = turns(n);
         printf("%lld %llu\n", (long long)(now_ns() - start),

@@ -25,8 +25,9 @@ import json
 import threading
 import zlib
 from collections.abc import Callable, Coroutine, Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 
@@ -41,6 +42,7 @@ class Task:
     ca: str = ""  # the file to trust
     count: int = 1  # of threads, hosts or connections, as the case has it
     anew: bool = False  # a new client, and so connection, for each count
+    addresses: int = 1  # from 127.0.0.1 on, for each count the next
     upload: str = ""  # the file to send
 
     def dumps(self) -> str:
@@ -60,6 +62,10 @@ class Job:
     def run(self, n: int) -> int:
         """So many times; the bytes that were read."""
         raise NotImplementedError
+
+
+def upload_of(task: Task) -> bytes:
+    return Path(task.upload).read_bytes()
 
 
 Body = bytes | bytearray | memoryview
@@ -94,12 +100,18 @@ class Repeated(Job):
     def __init__(self, make: Callable[[Task], Any], task: Task):
         self.make, self.task = make, task
         self.turn = make(task)
+        self.counts = 0
 
     def prepare(self) -> None:
         if self.task.anew:
             del self.turn
             gc.collect()  # some have cycles, which keep the connection open
-            self.turn = self.make(self.task)
+            self.turn = self.make(self.next_address())
+
+    def next_address(self) -> Task:
+        self.counts += 1
+        host = f"127.0.0.{self.counts % self.task.addresses + 1}"
+        return replace(self.task, url=self.task.url.replace("127.0.0.1", host))
 
     def prove(self) -> None:
         proof = Proof(self.task)

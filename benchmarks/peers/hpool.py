@@ -1,14 +1,25 @@
 """hpool, the way its README shows it."""
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import hpool
 
-from benchmarks.peers import BUFFER, Take, Task, Turn, contents, lines, pieces
+from benchmarks.peers import (
+    BUFFER,
+    Take,
+    Task,
+    Turn,
+    contents,
+    lines,
+    pieces,
+    shared,
+    upload_of,
+)
 
 
-def client_of(task: Task) -> hpool.Client:
-    return hpool.Client(verify=task.ca or True)
+def client_of(task: Task, **more: Any) -> hpool.Client:
+    return hpool.Client(verify=task.ca or True, **more)
 
 
 @contents
@@ -59,3 +70,77 @@ def chunks(task: Task) -> Callable[[Take], None]:
 def iter_lines(task: Task) -> Callable[[], Iterator[bytes]]:
     client, url = client_of(task), task.url
     return lambda: client.get(url).iter_lines()
+
+
+@contents
+def anew(task: Task) -> Turn:
+    """A client for each request; in one process they share the TLS setting."""
+    url, verify = task.url, task.ca or True
+
+    def turn() -> bytes:
+        with hpool.Client(verify=verify) as client, client.get(url) as response:
+            return response.content
+
+    return turn
+
+
+@contents
+def connect(task: Task) -> Turn:
+    client = client_of(task, limits=hpool.Limits(disable_keepalives=True))
+    return lambda: client.get(task.url, stream=False).content
+
+
+@contents
+def resume(task: Task) -> Turn:
+    client = client_of(task, limits=hpool.Limits(disable_keepalives=True))
+    client.get(task.url, stream=False)
+
+    def turn() -> bytes:
+        with client.get(task.url) as response:
+            assert response.connection.resumed
+            return response.content
+
+    return turn
+
+
+@contents
+def client(task: Task) -> Turn:
+    def turn() -> bytes:
+        hpool.Client().close()
+        return b""
+
+    return turn
+
+
+@shared
+def threads(task: Task) -> Turn:
+    client, url = client_of(task), task.url
+    return lambda: client.get(url, stream=False).content
+
+
+@shared
+def limited(task: Task) -> Turn:
+    client = client_of(task, limits=hpool.Limits(max_conns_per_host=4))
+    return lambda: client.get(task.url, stream=False).content
+
+
+@contents
+def post(task: Task) -> Turn:
+    client, url, data = client_of(task), task.url, upload_of(task)
+
+    def turn() -> bytes:
+        with client.post(url, data=data) as response:
+            return response.content
+
+    return turn
+
+
+@contents
+def post_file(task: Task) -> Turn:
+    client, url = client_of(task), task.url
+
+    def turn() -> bytes:
+        with open(task.upload, "rb") as file, client.post(url, data=file) as response:
+            return response.content
+
+    return turn

@@ -1,8 +1,11 @@
 """http.client: one connection."""
 
 import http.client
+import os
 import ssl
+import threading
 from collections.abc import Callable
+from typing import Any
 from urllib.parse import urlsplit
 
 from benchmarks.peers import (
@@ -14,16 +17,22 @@ from benchmarks.peers import (
     contents,
     lines,
     pieces,
+    shared,
+    upload_of,
 )
 
 
-def connection_of(task: Task) -> http.client.HTTPConnection:
+def opener(task: Task) -> Callable[[], http.client.HTTPConnection]:
     url = urlsplit(task.url)
-    assert url.hostname
+    where: Any = (url.hostname, url.port)
     if not task.ca:
-        return http.client.HTTPConnection(url.hostname, url.port)
+        return lambda: http.client.HTTPConnection(*where)
     context = ssl.create_default_context(cafile=task.ca)
-    return http.client.HTTPSConnection(url.hostname, url.port, context=context)
+    return lambda: http.client.HTTPSConnection(*where, context=context)
+
+
+def connection_of(task: Task) -> http.client.HTTPConnection:
+    return opener(task)()
 
 
 @contents
@@ -71,5 +80,79 @@ def iter_lines(task: Task) -> Callable[[], http.client.HTTPResponse]:
     def turn() -> http.client.HTTPResponse:
         connection.request("GET", path)
         return connection.getresponse()
+
+    return turn
+
+
+@contents
+def connect(task: Task) -> Turn:
+    open_connection, path = opener(task), urlsplit(task.url).path
+
+    def turn() -> bytes:
+        connection = open_connection()
+        connection.request("GET", path)
+        body = connection.getresponse().read()
+        connection.close()
+        return body
+
+    return turn
+
+
+@contents
+def anew(task: Task) -> Turn:
+    path = urlsplit(task.url).path
+
+    def turn() -> bytes:
+        connection = connection_of(task)
+        connection.request("GET", path)
+        body = connection.getresponse().read()
+        connection.close()
+        return body
+
+    return turn
+
+
+@shared
+def threads(task: Task) -> Turn:
+    """A connection belongs to one thread."""
+    own, path = threading.local(), urlsplit(task.url).path
+
+    def turn() -> bytes:
+        try:
+            connection = own.connection
+        except AttributeError:
+            connection = own.connection = connection_of(task)
+        connection.request("GET", path)
+        body: bytes = connection.getresponse().read()
+        return body
+
+    return turn
+
+
+@contents
+def post(task: Task) -> Turn:
+    connection, path, data = (
+        connection_of(task),
+        urlsplit(task.url).path,
+        upload_of(task),
+    )
+
+    def turn() -> bytes:
+        connection.request("POST", path, body=data)
+        return connection.getresponse().read()
+
+    return turn
+
+
+@contents
+def post_file(task: Task) -> Turn:
+    connection, path = connection_of(task), urlsplit(task.url).path
+    connection.blocksize = BUFFER
+    length = {"Content-Length": str(os.stat(task.upload).st_size)}
+
+    def turn() -> bytes:
+        with open(task.upload, "rb") as file:
+            connection.request("POST", path, body=file, headers=length)
+            return connection.getresponse().read()
 
     return turn

@@ -8,7 +8,16 @@ from typing import Any
 
 import httpx
 
-from benchmarks.peers import Take, Task, Turn, contents, lines, pieces
+from benchmarks.peers import (
+    Take,
+    Task,
+    Turn,
+    contents,
+    lines,
+    pieces,
+    shared,
+    upload_of,
+)
 
 
 def trust(task: Task) -> Any:
@@ -16,28 +25,25 @@ def trust(task: Task) -> Any:
     return ssl.create_default_context(cafile=task.ca) if task.ca else True
 
 
-def kept_of(module: ModuleType) -> Any:
+def all_of(module: ModuleType) -> dict[str, Any]:
+    """name: what the module does under that name."""
+
+    def client_of(task: Task, **limits: int) -> Any:
+        return module.Client(verify=trust(task), limits=module.Limits(**limits))
+
     @contents
     def kept(task: Task) -> Turn:
-        client, url = module.Client(verify=trust(task)), task.url
+        client, url = client_of(task), task.url
         return lambda: client.get(url).content
 
-    return kept
-
-
-def call_of(module: ModuleType) -> Any:
     @contents
     def call(task: Task) -> Turn:
         url, verify = task.url, trust(task)
         return lambda: module.get(url, verify=verify).content
 
-    return call
-
-
-def chunks_of(module: ModuleType) -> Any:
     @pieces
     def chunks(task: Task) -> Callable[[Take], None]:
-        client, url = module.Client(verify=trust(task)), task.url
+        client, url = client_of(task), task.url
 
         def turn(take: Take) -> None:
             with client.stream("GET", url) as response:
@@ -46,13 +52,9 @@ def chunks_of(module: ModuleType) -> Any:
 
         return turn
 
-    return chunks
-
-
-def iter_lines_of(module: ModuleType) -> Any:
     @lines
     def iter_lines(task: Task) -> Callable[[], Iterator[str]]:
-        client, url = module.Client(verify=trust(task)), task.url
+        client, url = client_of(task), task.url
 
         def turn() -> Iterator[str]:
             with client.stream("GET", url) as response:
@@ -60,8 +62,54 @@ def iter_lines_of(module: ModuleType) -> Any:
 
         return turn
 
-    return iter_lines
+    @contents
+    def connect(task: Task) -> Turn:
+        client, url = client_of(task, max_keepalive_connections=0), task.url
+        return lambda: client.get(url).content
+
+    @contents
+    def anew(task: Task) -> Turn:
+        def turn() -> Any:
+            with client_of(task) as client:
+                return client.get(task.url).content
+
+        return turn
+
+    @contents
+    def client(task: Task) -> Turn:
+        def turn() -> bytes:
+            module.Client().close()
+            return b""
+
+        return turn
+
+    @shared
+    def threads(task: Task) -> Turn:
+        client, url = client_of(task), task.url
+        return lambda: client.get(url).content
+
+    @shared
+    def limited(task: Task) -> Turn:
+        client, url = client_of(task, max_connections=4), task.url
+        return lambda: client.get(url).content
+
+    @contents
+    def post(task: Task) -> Turn:
+        client, url, data = client_of(task), task.url, upload_of(task)
+        return lambda: client.post(url, content=data).content
+
+    @contents
+    def post_file(task: Task) -> Turn:
+        client = client_of(task)
+
+        def turn() -> Any:
+            with open(task.upload, "rb") as file:
+                return client.post(task.url, content=file).content
+
+        return turn
+
+    return {name: made for name, made in locals().items() if name not in OWN}
 
 
-kept, call = kept_of(httpx), call_of(httpx)
-chunks, iter_lines = chunks_of(httpx), iter_lines_of(httpx)
+OWN = ("module", "client_of")
+globals().update(all_of(httpx))

@@ -3,20 +3,44 @@
 import socket
 import ssl
 from collections.abc import Callable
+from typing import Any
 from urllib.parse import urlsplit
 
-from benchmarks.peers import BUFFER, PIECE, Take, Task, Turn, contents, pieces
+from benchmarks.peers import (
+    BUFFER,
+    PIECE,
+    Take,
+    Task,
+    Turn,
+    contents,
+    pieces,
+    upload_of,
+)
 
 
-def socket_of(task: Task) -> socket.socket:
+def opener(task: Task) -> Callable[..., Any]:
+    """What makes a connection; its argument is a TLS session to resume."""
     url = urlsplit(task.url)
-    assert url.hostname and url.port
-    sock = socket.create_connection((url.hostname, url.port))
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    if not task.ca:
-        return sock
-    context = ssl.create_default_context(cafile=task.ca)
-    return context.wrap_socket(sock, server_hostname=url.hostname)
+    context = ssl.create_default_context(cafile=task.ca) if task.ca else None
+
+    def open_socket(session: ssl.SSLSession | None = None) -> socket.socket:
+        sock = socket.create_connection((url.hostname, url.port))
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if not context:
+            return sock
+        return context.wrap_socket(sock, server_hostname=url.hostname, session=session)
+
+    return open_socket
+
+
+def socket_of(task: Task) -> Any:
+    return opener(task)()
+
+
+def exchange(sock: socket.socket, request: bytes) -> bytes:
+    """Of a small answer, which comes whole."""
+    sock.sendall(request)
+    return sock.recv(65536).partition(b"\r\n\r\n")[2]
 
 
 def request_of(task: Task) -> bytes:
@@ -30,7 +54,7 @@ def kept(task: Task) -> Turn:
 
     def turn() -> bytes | bytearray:
         sock.sendall(request)
-        answer = sock.recv(65536)
+        answer: bytes = sock.recv(65536)
         start = answer.index(b"\r\n\r\n") + 4
         got = len(answer) - start
         if got == size:
@@ -87,3 +111,38 @@ def chunks(task: Task) -> Callable[[Take], None]:
             total += len(piece)
 
     return turn
+
+
+@contents
+def connect(task: Task) -> Turn:
+    request, open_socket = request_of(task), opener(task)
+
+    def turn() -> bytes:
+        with open_socket() as sock:
+            return exchange(sock, request)
+
+    return turn
+
+
+@contents
+def resume(task: Task) -> Turn:
+    request, open_socket = request_of(task), opener(task)
+    session = None
+
+    def turn() -> bytes:
+        nonlocal session
+        with open_socket(session) as sock:
+            body = exchange(sock, request)
+            assert session is None or sock.session_reused
+            session = sock.session
+            return body
+
+    return turn
+
+
+@contents
+def post(task: Task) -> Turn:
+    sock, data = socket_of(task), upload_of(task)
+    head = request_of(task).replace(b"GET", b"POST", 1)[:-2]
+    request = head + b"Content-Length: %d\r\n\r\n" % len(data) + data
+    return lambda: exchange(sock, request)

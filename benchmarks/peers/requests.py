@@ -4,7 +4,17 @@ from collections.abc import Callable, Iterator
 
 import requests
 
-from benchmarks.peers import PIECE, Take, Task, Turn, contents, lines, pieces
+from benchmarks.peers import (
+    PIECE,
+    Take,
+    Task,
+    Turn,
+    contents,
+    lines,
+    pieces,
+    shared,
+    upload_of,
+)
 
 
 def session_of(task: Task) -> requests.Session:
@@ -41,3 +51,53 @@ def chunks(task: Task) -> Callable[[Take], None]:
 def iter_lines(task: Task) -> Callable[[], Iterator[bytes]]:
     session, url = session_of(task), task.url
     return lambda: session.get(url, stream=True).iter_lines()
+
+
+@contents
+def connect(task: Task) -> Turn:
+    session, url = session_of(task), task.url
+    session.headers["Connection"] = "close"
+    return lambda: session.get(url).content
+
+
+@contents
+def anew(task: Task) -> Turn:
+    def turn() -> bytes:
+        with session_of(task) as session:
+            return session.get(task.url).content
+
+    return turn
+
+
+@contents
+def client(task: Task) -> Turn:
+    def turn() -> bytes:
+        requests.Session().close()
+        return b""
+
+    return turn
+
+
+@shared
+def threads(task: Task) -> Turn:
+    session, url = session_of(task), task.url
+    adapter = requests.adapters.HTTPAdapter(pool_maxsize=task.count)
+    session.mount("http://", adapter)
+    return lambda: session.get(url).content
+
+
+@contents
+def post(task: Task) -> Turn:
+    session, url, data = session_of(task), task.url, upload_of(task)
+    return lambda: session.post(url, data=data).content
+
+
+@contents
+def post_file(task: Task) -> Turn:
+    session = session_of(task)
+
+    def turn() -> bytes:
+        with open(task.upload, "rb") as file:
+            return session.post(task.url, data=file).content
+
+    return turn

@@ -10,22 +10,37 @@ LINES = BIG // 80
 
 @dataclass(frozen=True)
 class Goal:
-    """The ratio of the times of `of` and `over`, of another case if one is named
-    (`case:peer`)."""
+    """The time of `of` in times that of `over`; or in microseconds (`over` is
+    ""); or, `more`, the milliseconds by which it is longer."""
 
     of: str
     over: str
     how: str  # "at most" or "at least"
     figure: float
+    more: bool = False
 
-    def met(self, ratio: float) -> bool:
-        return ratio <= self.figure if self.how == "at most" else ratio >= self.figure
+    def values(self, times: dict[str, list[float]]) -> list[float]:
+        """For each round."""
+        if not self.over:
+            return [ns / 1e3 for ns in times[self.of]]
+        pairs = zip(times[self.of], times[self.over], strict=True)
+        return [(a - b) / 1e6 if self.more else a / b for a, b in pairs]
+
+    def met(self, value: float) -> bool:
+        return value <= self.figure if self.how == "at most" else value >= self.figure
+
+    @property
+    def unit(self) -> str:
+        if not self.over:
+            return " us"
+        return " ms more" if self.more else ""
 
 
 @dataclass(frozen=True)
 class Case:
-    """`does` names the function of each peer's module, `limit` the program and
-    its arguments."""
+    """`does` names the function of each peer's module; a peer may be written
+    `module:function` to do another. `limit` is the program and its arguments,
+    or "" if there is nothing to compare with."""
 
     name: str
     title: str
@@ -37,15 +52,27 @@ class Case:
     peers: tuple[str, ...]
     goals: tuple[Goal, ...] = ()
     note: str = ""
+    asks: str = "kept"  # what hpool does to show the bytes of the limit's request
+    upload: int = 0  # bytes to send
+    roots: bool = False  # trust all that are commonly trusted, not only one
     count: int = 1
     anew: bool = False  # a new connection for each slice
+    addresses: int = 1  # to spread new connections over
     slices: int = 5  # of a round: a disturbance shorter than a round hits all
     slice_ms: float = 20  # of each peer, as far as turns can be cut
     turns_max: int = 2000
 
     def small(self) -> "Case":
-        """The same with a body that takes no time, to see that all runs."""
+        """The same with bodies that take no time, to see that all runs."""
+        if self.upload >= LINES:
+            n = self.upload // 100
+            return replace(self, upload=n, size=len(str(n)))
         return replace(self, size=self.size // 100) if self.size >= LINES else self
+
+    @property
+    def base(self) -> str:
+        """Whose time the others' are shown in."""
+        return "limit" if self.limit else self.peers[0]
 
 
 def at_most(figure: float, over: str = "limit", of: str = "hpool") -> Goal:
@@ -79,6 +106,48 @@ def big(name: str, title: str, *, server: str = "http", **more: Any) -> Case:
     more = {"path": "/100MB", "size": BIG, "anew": True, "slices": 1, **more}
     return Case(f"100MB-{name}", title, server, **more)
 
+
+ANEW = tuple(name for name in ALL if name != "raw")
+NO_FILES = ("pyreqwest", "raw", "curl_cffi")
+
+
+def connecting(name: str, title: str, **more: Any) -> Case:
+    at = {"server": "c", "path": "/small", "size": SMALL, "limit": "connect"}
+    return Case(name, title, anew=True, addresses=16, **{**at, **more})
+
+
+def sharing(count: int) -> Case:
+    """Threads with one client."""
+    return Case(
+        f"threads-{count}",
+        f"{count} threads, one client",
+        server="c",
+        path="/small",
+        size=SMALL,
+        does="threads",
+        limit=f"get do=ping threads={count}",
+        count=count,
+        peers=("hpool", "hpool:kept", *SHARING),
+        goals=(
+            Goal("limit", "hpool", "at least", 0.6),
+            Goal("hpool:kept", "hpool", "at least", 1),
+        ),
+        note="Times are of a request, all threads together. The limit: as many threads,"
+        " each with a connection.",
+    )
+
+
+SHARING = (
+    "pycurl",
+    "pyreqwest",
+    "go",
+    "http_client",
+    "urllib3",
+    "niquests",
+    "httpx",
+    "httpx2",
+    "requests",
+)
 
 CASES = [
     Case(
@@ -221,5 +290,101 @@ CASES = [
         peers=ALL,
         goals=(AS_FAST_OVER_TLS,),
         server="https",
+    ),
+    connecting(
+        "connect",
+        "new connection for each GET",
+        does="connect",
+        asks="connect",
+        peers=ALL,
+        goals=(at_most(1.2),),
+        note="The loopback addresses are rotated. hpool: disable_keepalives.",
+    ),
+    connecting(
+        "connect-tls",
+        "new TLS connection for each GET",
+        server="https",
+        does="connect",
+        peers=("hpool:anew", *ALL[1:]),
+        goals=(at_most(1.2, of="hpool:anew"),),
+        note="Full handshakes, one trusted root. hpool: a client for each, since a"
+        " client resumes.",
+    ),
+    connecting(
+        "resume-tls",
+        "resumed TLS connection for each GET",
+        server="https",
+        does="resume",
+        asks="connect",
+        limit="connect resume=1",
+        peers=("hpool", "pycurl", "pyreqwest", "go", "raw"),
+        goals=(at_most(1.2),),
+    ),
+    connecting(
+        "client-tls",
+        "a new client's first GET, TLS",
+        server="https",
+        does="anew",
+        roots=True,
+        peers=ANEW,
+        goals=(at_most(1.2),),
+        note="The common roots are trusted (certifi's, and one). The limit has read them"
+        " once and shares its SSL_CTX.",
+    ),
+    Case(
+        "client",
+        "a client, made and closed",
+        server="c",
+        path="/small",
+        size=0,
+        does="client",
+        limit="",
+        peers=("hpool", *(name for name in ANEW if name not in ("go", "http_client"))),
+        goals=(Goal("hpool", "", "at most", 20),),
+    ),
+    *(sharing(count) for count in (2, 8, 64)),
+    Case(
+        "limited",
+        "8 threads, 10 ms delay, 4 connections",
+        server="c",
+        path="/delay/10",
+        size=SMALL,
+        does="limited",
+        limit="get do=ping threads=4",
+        count=8,
+        peers=("hpool", "pyreqwest", "go", "urllib3", "httpx", "httpx2"),
+        goals=(at_most(1.03),),
+        slices=1,
+        slice_ms=300,
+        note="hpool: max_conns_per_host=4. The limit: four threads, each with a"
+        " connection.",
+    ),
+    Case(
+        "post",
+        "POST 1 kB",
+        server="c",
+        path="/post",
+        size=len("1000"),
+        does="post",
+        asks="post",
+        upload=1000,
+        limit="get do=ping",
+        peers=ALL,
+        goals=(at_most(1.3),),
+    ),
+    Case(
+        "post-file",
+        "POST 100 MB from a file",
+        server="c",
+        path="/post",
+        size=len(str(BIG)),
+        does="post_file",
+        asks="post_file",
+        upload=BIG,
+        limit="upload buffer=262144",
+        anew=True,
+        slices=1,
+        peers=tuple(name for name in ALL if name not in NO_FILES),
+        goals=(Goal("limit", "hpool", "at least", 0.9),),
     ),
 ]

@@ -1,7 +1,9 @@
 """The limits: C programs that do what must be done, compiled when asked for."""
 
+from dataclasses import replace
 from pathlib import Path
 
+from benchmarks.peers import Task
 from benchmarks.score.cases import Case
 from benchmarks.score.servers import Servers
 from tests.server.cserver import compile_c
@@ -25,31 +27,34 @@ class Limits:
             self.programs[name] = compile_c(source, made, "-Werror", *LIBRARIES)
         return self.programs[name]
 
-    def command(self, case: Case) -> list[str]:
+    def command(self, case: Case, task: Task) -> list[str]:
         name, *arguments = case.limit.split()
-        servers = self.servers
-        port = int(servers.url(case.server).rpartition(":")[2])
-        request = servers.folder / f"{case.name}.request"
-        request.write_bytes(request_of_hpool(port, case.path))
+        port = int(self.servers.url(case.server).rpartition(":")[2])
+        request = self.servers.folder / f"{case.name}.request"
+        request.write_bytes(request_of_hpool(case, task, port))
         given = {
             "port": port,
             "request": request,
-            "size": case.size,
-            "count": case.count,
-            "anew": int(case.anew),
+            "size": task.size,
+            "count": task.count,
+            "anew": int(task.anew),
+            "addresses": task.addresses,
+            "ca": task.ca,
+            "file": task.upload,
         }
-        if case.server == "https":
-            given["ca"] = servers.ca
-        arguments += [f"{key}={value}" for key, value in given.items()]
+        arguments += [f"{key}={value}" for key, value in given.items() if value]
         return [self.program(name), *arguments]
 
 
-def request_of_hpool(port: int, path: str) -> bytes:
-    """Exactly the bytes hpool sends: the limit is to send no others."""
-    import hpool
+def request_of_hpool(case: Case, task: Task, port: int) -> bytes:
+    """Exactly the bytes hpool sends: the limit is to send no others. Of a file
+    only the head: the limit reads it as hpool does."""
+    from benchmarks.peers import hpool
 
     with ScriptedServer([expect(), send(respond(b"x"))]) as server:
-        with hpool.Client() as client, client.get(f"{server.url}{path}") as response:
-            assert response.read() == b"x"
-        head: bytes = server.requests[0].head
-        return head.replace(b":%d\r\n" % server.port, b":%d\r\n" % port)
+        url = f"{server.url}{case.path}"
+        job = getattr(hpool, case.asks)(replace(task, url=url, ca=""))
+        job.once(lambda body: None)
+        sent = server.requests[0]
+    head: bytes = sent.head.replace(b":%d\r\n" % server.port, b":%d\r\n" % port)
+    return head if case.asks == "post_file" else head + sent.body

@@ -4,6 +4,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.peers import Task
@@ -19,10 +20,15 @@ def python_of(name: str) -> str:
     return str(own.get(name, sys.executable))
 
 
+def module_of(peer: str) -> str:
+    return peer.partition(":")[0]
+
+
 class Peers:
     """`versions` has those that can be started, `missing` the others."""
 
     def __init__(self, names: Iterable[str], folder: Path):
+        """`names` of modules."""
         self.go = folder / "go-peer"
         self.versions: dict[str, str] = {}
         self.missing: list[str] = []
@@ -34,11 +40,14 @@ class Peers:
                 self.missing.append(name)
 
     def command(self, name: str, task: Task | None = None) -> list[str]:
-        """Without a task it prints its version."""
+        """`name` may be module:function. Without a task it prints its version."""
+        module, _, function = name.partition(":")
+        if task and function:
+            task = replace(task, does=function)
         more = [task.dumps()] if task else []
-        if name == "go":
+        if module == "go":
             return [str(self.go), *more]
-        return [python_of(name), "-m", "benchmarks.peers", name, *more]
+        return [python_of(module), "-m", "benchmarks.peers", module, *more]
 
     def ask(self, command: list[str]) -> str:
         try:

@@ -44,8 +44,8 @@ class Verdict:
 def verdicts(case: Case, times: Times) -> Iterator[Verdict]:
     """Of the goals whose peers took part."""
     for goal in case.goals:
-        if goal.of in times and goal.over in times:
-            yield Verdict(goal, spread(ratios(times[goal.of], times[goal.over])))
+        if {goal.of, goal.over or goal.of} <= times.keys():
+            yield Verdict(goal, spread(goal.values(times)))
 
 
 # ---- text ------------------------------------------------------------------------
@@ -79,18 +79,24 @@ def middle_half(s: Spread) -> str:
 
 
 def title(peer: str) -> str:
-    return TITLES.get(peer, peer)
+    module, _, function = peer.partition(":")
+    name = TITLES.get(module, module)
+    return f"{name}, {function.replace('_', ' ')}" if function else name
 
 
-def case_table(times: Times) -> str:
-    """Each peer's time, and how many times the limit's it is."""
+def case_rows(case: Case, times: Times) -> list[list[str]]:
+    """Each peer's time, and how many times the limit's it is; fastest first."""
     rows = []
     for peer, values in times.items():
-        ratio = spread(ratios(values, times["limit"]))
+        ratio = spread(ratios(values, times[case.base]))
         figure = [times_of(ratio.median), middle_half(ratio)]
         rows.append([title(peer), scaled(spread(values).median), *figure])
-    rows.sort(key=lambda row: float(row[2]))
-    return table(["who", "median", "of the limit", "middle half"], rows)
+    return sorted(rows, key=lambda row: float(row[2]))
+
+
+def case_table(case: Case, times: Times) -> str:
+    of = "of the limit" if case.limit else f"of {title(case.base)}"
+    return table(["who", "median", of, "middle half"], case_rows(case, times))
 
 
 def goals_table(cases: Sequence[Case], times: dict[str, Times]) -> str:
@@ -101,10 +107,10 @@ def goals_table(cases: Sequence[Case], times: dict[str, Times]) -> str:
             rows.append(
                 [
                     case.title,
-                    f"{title(goal.of)} / {title(goal.over)}",
-                    times_of(ratio.median),
+                    title(goal.of) + (f" / {title(goal.over)}" if goal.over else ""),
+                    times_of(ratio.median) + goal.unit,
                     middle_half(ratio),
-                    f"{goal.how} {goal.figure:g}",
+                    f"{goal.how} {goal.figure:g}{goal.unit}",
                     "met" if verdict.met else "missed",
                 ]
             )
@@ -140,7 +146,7 @@ def page(cases: Sequence[Case], result: Result) -> str:
         if case.name in judged:
             lines += heading(case.title, "-")
             lines += [case.note, ""] if case.note else []
-            lines += [case_table(judged[case.name]), ""]
+            lines += [case_table(case, judged[case.name]), ""]
     across = result.times.get("two cores", {})
     if across:
         lines += heading("Across two cores", "-")
@@ -155,10 +161,10 @@ def page(cases: Sequence[Case], result: Result) -> str:
 
 
 def across_table(cases: Sequence[Case], times: dict[str, Any]) -> str:
-    rows = []
-    for case in cases:
-        for peer, values in times.get(case.name, {}).items():
-            ratio = spread(ratios(values, times[case.name]["limit"]))
-            row = [case.title, title(peer), scaled(spread(values).median)]
-            rows.append([*row, times_of(ratio.median), middle_half(ratio)])
+    rows = [
+        [case.title, *row]
+        for case in cases
+        if case.name in times
+        for row in case_rows(case, times[case.name])
+    ]
     return table(["case", "who", "median", "of the limit", "middle half"], rows)

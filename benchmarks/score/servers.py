@@ -7,10 +7,20 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import certifi
+
 from benchmarks.score.cases import Case
 from tests.server.authority import Authority
 from tests.server.cserver import SMALL, SOURCE, CServer, body, compile_c
-from tests.server.nginx import Nginx
+from tests.server.nginx import EVERYWHERE, Nginx
+
+
+MORE = "sendfile on; tcp_nopush on;"  # as Debian has it
+ADDRESSES = 16  # to spread new connections over: each has some 28,000 ports
+
+
+def addresses() -> list[str]:
+    return [f"127.0.0.{i + 1}" for i in range(ADDRESSES)]
 
 
 @dataclass(frozen=True)
@@ -24,6 +34,15 @@ class Servers:
         urls = {"http": self.nginx.http_url, "https": self.nginx.https_url}
         return urls.get(server, self.c.url)
 
+    def ca_of(self, case: Case) -> str:
+        """The file to trust, "" for plain connections."""
+        if case.server != "https":
+            return ""
+        return str(self.folder / "roots.pem") if case.roots else self.ca
+
+    def upload_of(self, case: Case) -> str:
+        return str(self.folder / f"upload-{case.upload}") if case.upload else ""
+
     def pids(self) -> Iterator[int]:
         yield self.c.process.pid
         master = self.nginx.process.pid
@@ -32,14 +51,17 @@ class Servers:
         yield from map(int, children.split())
 
 
-def content_of(path: str, size: int) -> bytes:
+def content_of(case: Case) -> bytes:
     """What a case's path answers. Numbers are the C server's, as are the bytes
     of all the files that are not text: byte i is i % 251."""
-    if path == "/small":
+    if case.upload:
+        return b"%d" % case.upload
+    if case.path == "/lines":
+        return b"".join(b"%079d\n" % i for i in range(case.size))
+    if case.size == len(SMALL):
         return SMALL
-    if path == "/lines":
-        return b"".join(b"%079d\n" % i for i in range(size))
-    return body(size)
+    content: bytes = body(case.size)
+    return content
 
 
 @contextmanager
@@ -49,16 +71,20 @@ def started(cases: Sequence[Case]) -> Iterator[Servers]:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         authority = Authority(folder)
         program = compile_c(SOURCE, folder / "cserver")
-        c = stack.enter_context(CServer(program))
+        c = stack.enter_context(CServer(program, "--everywhere", "1"))
         home = folder / "nginx"
         home.mkdir()
-        nginx = Nginx(home, authority.files())
+        nginx = Nginx(home, authority.files(*addresses()), EVERYWHERE, MORE)
         stack.callback(nginx.close)
         for case in cases:
             if case.server != "c":
                 file = home / "www" / case.path.strip("/")
-                file.write_bytes(content_of(case.path, case.size))
+                file.write_bytes(content_of(case))
+            if case.upload:
+                (folder / f"upload-{case.upload}").write_bytes(body(case.upload))
         authority.ca.cert_pem.write_to_path(authority.pem)
+        common = Path(certifi.where()).read_bytes()
+        (folder / "roots.pem").write_bytes(common + Path(authority.pem).read_bytes())
         yield Servers(folder, c, nginx, authority.pem)
 
 

@@ -2,9 +2,10 @@
  * stress tests. One thread, one epoll; so its own part of a measurement is
  * small and steady.
  *
- *   cserver [--port N] [--accept-close-every N]
+ *   cserver [--port N] [--accept-close-every N] [--everywhere 1]
  *
- * prints its port and quits when its stdin closes.
+ * prints its port and quits when its stdin closes. It listens on 127.0.0.1, or
+ * everywhere in 127.0.0.0/8.
  *
  *   GET  /small      13 bytes
  *   GET  /bytes/N    N bytes with Content-Length; byte i is i % 251
@@ -682,14 +683,27 @@ loop(int listener)
 
 /* ---- start --------------------------------------------------------------- */
 
+/* On all addresses, but not for those from outside. */
+static void
+stay_on_loopback(int fd)
+{
+#ifdef SO_BINDTODEVICE
+    if (setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, "lo", 3) == 0)
+        return;
+#endif
+    die("--everywhere");
+}
+
 static int
-listen_on(uint16_t port, uint16_t *got)
+listen_on(uint16_t port, bool everywhere, uint16_t *got)
 {
     int one = 1;
     struct sockaddr_in addr = {.sin_family = AF_INET, .sin_port = htons(port)};
     socklen_t len = sizeof addr;
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    addr.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    addr.sin_addr.s_addr = htonl(everywhere ? INADDR_ANY : INADDR_LOOPBACK);
+    if (everywhere)
+        stay_on_loopback(fd);
     if (fd < 0 ||
         setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) != 0 ||
         bind(fd, (struct sockaddr *)&addr, sizeof addr) != 0 ||
@@ -736,7 +750,9 @@ main(int argc, char **argv)
         block[i] = (char)(i % PERIOD);
     raise_limit();
     close_every = option(argc, argv, "--accept-close-every");
-    int listener = listen_on((uint16_t)option(argc, argv, "--port"), &port);
+    bool everywhere = option(argc, argv, "--everywhere");
+    int listener =
+        listen_on((uint16_t)option(argc, argv, "--port"), everywhere, &port);
     epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     register_mark(listener, &listener_mark);
     register_mark(STDIN_FILENO, &stdin_mark);

@@ -14,13 +14,15 @@ SMALL = b"Hello, world!"
 DATA = bytes(ord("a") + i % 26 for i in range(1000))
 BIG = bytes(i % 251 for i in range(251)) * 39841  # 10 MB and a little
 
+EVERYWHERE = "0.0.0.0"
+
 CONFIG = """
 daemon off;
 {user}
 worker_processes 1;
 pid {folder}/pid;
 error_log {folder}/error.log;
-events {{ worker_connections 1000; }}
+events {{ worker_connections {connections}; }}
 http {{
     access_log off;
     default_type text/plain;
@@ -35,9 +37,10 @@ http {{
     ssl_certificate {chain};
     ssl_certificate_key {key};
     server {{
-        listen 127.0.0.1:{port};
-        listen 127.0.0.1:{tls_port} ssl;
+        listen {host}:{port};
+        listen {host}:{tls_port} ssl;
         root {folder}/www;
+        {more}
         location = /gzip {{
             gzip on;
             gzip_types text/plain;
@@ -56,22 +59,29 @@ def find_nginx():
     return program
 
 
-def listen():
-    sock = socket.create_server(("127.0.0.1", 0), backlog=1024)
+def listen(host):
+    sock = socket.socket()
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if host == EVERYWHERE:  # but not for those from outside
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"lo")
+    sock.bind((host, 0))
+    sock.listen(1024)
     return sock, sock.getsockname()[1]
 
 
 class Nginx:
     """http_url and https_url serve /small (13 bytes), /data (1000), /big
     (10 MB), /gzip: /data, compressed for those who accept it, and /id, which
-    answers with the request's X-Id."""
+    answers with the request's X-Id. `host` may be EVERYWHERE in 127.0.0.0/8;
+    `more` goes into the configuration of the server."""
 
-    def __init__(self, folder, certificate):
-        self.folder = Path(folder)
+    def __init__(self, folder, certificate, host="127.0.0.1", more="", connections=1000):
+        self.folder, self.host, self.more = Path(folder), host, more
+        self.connections = connections
         self._write_files()
         with ExitStack() as stack:
-            plain, self.port = listen()
-            secure, self.tls_port = listen()
+            plain, self.port = listen(host)
+            secure, self.tls_port = listen(host)
             stack.enter_context(plain)
             stack.enter_context(secure)
             self._write_config(*certificate)
@@ -96,6 +106,9 @@ class Nginx:
             folder=self.folder,
             chain=chain,
             key=key,
+            host=self.host,
+            connections=self.connections,
+            more=self.more,
             port=self.port,
             tls_port=self.tls_port,
         )

@@ -2,12 +2,12 @@
 //
 //	peer TASK
 //
-// A client of its own with http.DefaultTransport's settings; bodies are read
-// with io.ReadAll or through a buffer, as the task says.
+// Clients have http.DefaultTransport's settings but for what the task wants.
 package main
 
 import (
 	"bufio"
+	"bytes"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
@@ -18,18 +18,22 @@ import (
 	"os"
 	"runtime"
 	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 )
 
 type task struct {
-	Does   string
-	URL    string
-	Size   int64
-	CRC    uint32
-	CA     string
-	Count  int
-	Anew   bool
-	Upload string
+	Does      string
+	URL       string
+	Size      int64
+	CRC       uint32
+	CA        string
+	Count     int
+	Anew      bool
+	Addresses int
+	Upload    string
 }
 
 // A turn reads one body and hands its pieces to take, which may be nil.
@@ -43,7 +47,7 @@ func must[T any](value T, err error) T {
 	return value
 }
 
-func newClient(t *task) *http.Client {
+func newTransport(t *task) *http.Transport {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.Proxy = nil
 	transport.DisableCompression = true
@@ -53,11 +57,11 @@ func newClient(t *task) *http.Client {
 		roots.AppendCertsFromPEM(must(os.ReadFile(t.CA)))
 		transport.TLSClientConfig = &tls.Config{RootCAs: roots}
 	}
-	return &http.Client{Transport: transport}
+	return transport
 }
 
-// The body in memory of the size that its length says, as io.ReadAll would
-// not do it but those who care do.
+// The body in memory of the size that its length says: io.ReadAll would let it
+// grow.
 func readAll(response *http.Response, take func([]byte)) int64 {
 	body := make([]byte, response.ContentLength)
 	must(io.ReadFull(response.Body, body))
@@ -69,17 +73,52 @@ func readAll(response *http.Response, take func([]byte)) int64 {
 	return int64(len(body))
 }
 
-func kept(t *task) turn {
-	client := newClient(t)
+// With a transport that is changed like that.
+func get(change func(*http.Transport)) func(t *task) turn {
+	return func(t *task) turn {
+		transport := newTransport(t)
+		change(transport)
+		client := &http.Client{Transport: transport}
+		return func(take func([]byte)) int64 {
+			return readAll(must(client.Get(t.URL)), take)
+		}
+	}
+}
+
+func unchanged(*http.Transport) {}
+
+func connect(transport *http.Transport) {
+	transport.DisableKeepAlives = true
+}
+
+func resume(transport *http.Transport) {
+	transport.DisableKeepAlives = true
+	transport.TLSClientConfig.ClientSessionCache = tls.NewLRUClientSessionCache(0)
+}
+
+func threads(transport *http.Transport) {
+	transport.MaxIdleConnsPerHost = 100
+}
+
+func limited(transport *http.Transport) {
+	transport.MaxConnsPerHost = 4
+	transport.MaxIdleConnsPerHost = 4
+}
+
+func anew(t *task) turn {
 	return func(take func([]byte)) int64 {
-		return readAll(must(client.Get(t.URL)), take)
+		transport := newTransport(t)
+		client := &http.Client{Transport: transport}
+		n := readAll(must(client.Get(t.URL)), take)
+		transport.CloseIdleConnections()
+		return n
 	}
 }
 
 // Through one buffer of so many bytes.
 func through(size int) func(t *task) turn {
 	return func(t *task) turn {
-		client := newClient(t)
+		client := &http.Client{Transport: newTransport(t)}
 		buffer := make([]byte, size)
 		return func(take func([]byte)) int64 {
 			response := must(client.Get(t.URL))
@@ -101,10 +140,35 @@ func through(size int) func(t *task) turn {
 	}
 }
 
+func post(t *task) turn {
+	client := &http.Client{Transport: newTransport(t)}
+	data := must(os.ReadFile(t.Upload))
+	return func(take func([]byte)) int64 {
+		return readAll(must(client.Post(t.URL, "", bytes.NewReader(data))), take)
+	}
+}
+
+func postFile(t *task) turn {
+	client := &http.Client{Transport: newTransport(t)}
+	return func(take func([]byte)) int64 {
+		file := must(os.Open(t.Upload))
+		request := must(http.NewRequest("POST", t.URL, file))
+		request.ContentLength = must(file.Stat()).Size()
+		return readAll(must(client.Do(request)), take)
+	}
+}
+
 var does = map[string]func(t *task) turn{
-	"kept":   kept,
-	"into":   through(1 << 20),
-	"chunks": through(1 << 16),
+	"kept":      get(unchanged),
+	"into":      through(1 << 20),
+	"chunks":    through(1 << 16),
+	"connect":   get(connect),
+	"resume":    get(resume),
+	"anew":      anew,
+	"threads":   get(threads),
+	"limited":   get(limited),
+	"post":      post,
+	"post_file": postFile,
 }
 
 func prove(t *task, once turn) {
@@ -120,6 +184,36 @@ func prove(t *task, once turn) {
 	}
 }
 
+// As many goroutines as the task counts share the turns.
+func run(t *task, once turn, n int64) int64 {
+	var size, taken int64
+	if t.Count < 2 {
+		for i := int64(0); i < n; i++ {
+			size += once(nil)
+		}
+		return size
+	}
+	var all sync.WaitGroup
+	for i := 0; i < t.Count; i++ {
+		all.Add(1)
+		go func() {
+			defer all.Done()
+			for atomic.AddInt64(&taken, 1) <= n {
+				atomic.AddInt64(&size, once(nil))
+			}
+		}()
+	}
+	all.Wait()
+	return size
+}
+
+// With a client of its own, and the next address.
+func again(t task, counts int) turn {
+	host := fmt.Sprintf("127.0.0.%d", counts%t.Addresses+1)
+	t.URL = strings.Replace(t.URL, "127.0.0.1", host, 1)
+	return does[t.Does](&t)
+}
+
 func main() {
 	if len(os.Args) < 2 {
 		fmt.Println(runtime.Version())
@@ -132,17 +226,14 @@ func main() {
 	once := does[t.Does](&t)
 	prove(&t, once)
 	fmt.Println("ready")
-	counts := bufio.NewScanner(os.Stdin)
-	for counts.Scan() {
-		n := must(strconv.Atoi(counts.Text()))
+	lines := bufio.NewScanner(os.Stdin)
+	for counts := 1; lines.Scan(); counts++ {
+		n := must(strconv.ParseInt(lines.Text(), 10, 64))
 		if t.Anew {
-			once = does[t.Does](&t)
+			once = again(t, counts)
 		}
-		var size int64
 		start := time.Now()
-		for i := 0; i < n; i++ {
-			size += once(nil)
-		}
+		size := run(&t, once, n)
 		fmt.Println(time.Since(start).Nanoseconds(), size)
 	}
 }
