@@ -65,6 +65,7 @@ hp_stream *hp_tls_stream_new(hp_tls *t, hp_stream *lower,
                              const char *server_name, hp_err *err);
 
 /* Facts after the handshake. Static or stream-owned storage. */
+/* The texts are OpenSSL's own and constant, but for `alpn`, the stream's. */
 typedef struct hp_tls_info {
     const char *version; /* "TLSv1.3" */
     const char *cipher;

@@ -185,7 +185,6 @@ struct hp_exchange {
     hp_answer *answer;         /* a reference: of the proxy, to CONNECT */
     hp_conn_facts conn_facts;
     char remote[HP_ADDR_TEXT_MAX], local[HP_ADDR_TEXT_MAX];
-    char tls_cipher[64];
     hp_pconn *upgraded;
     bool is_upgraded;
     /* from here on not zeroed */

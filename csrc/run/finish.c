@@ -1,6 +1,5 @@
 /* finish: the end of a message and of an exchange; what becomes of the
  * connection. */
-#include <stdio.h>
 #include <string.h>
 
 #include "base/fork.h"
@@ -245,9 +244,8 @@ note_tls(hp_exchange *ex, const hp_conn *c)
         return;
     hp_tls_info info;
     hp_tls_stream_info(c->stream, &info);
-    snprintf(ex->tls_cipher, sizeof ex->tls_cipher, "%s", info.cipher);
     f->tls_version = info.version;
-    f->tls_cipher = ex->tls_cipher;
+    f->tls_cipher = info.cipher;
     f->alpn = *info.alpn ? "http/1.1" : ""; /* the only one we offer */
     f->tls_resumed = info.resumed;
 }
