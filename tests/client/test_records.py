@@ -244,6 +244,19 @@ def test_secrets_are_not_shown():
         ("http://a.test/x?a=1&b=2&c#f", "http://a.test/x?a=...&b=...&..."),
         ("http://a.test/x@y?z=w@v", "http://a.test/x@y?z=..."),
         ("http://u:p@a.test?k=v", "http://a.test?k=..."),
+        # A password that was not percent-encoded, a scheme that is not there.
+        ("http://u:p/w@a.test/x", "http://a.test/x"),
+        ("http://u:p?w@a.test/x?k=v", "http://a.test/x?k=..."),
+        ("http://u:p#w@a.test/x", "http://a.test/x"),
+        ("u:p@a.test/x", "a.test/x"),
+        ("//u:p@a.test/x", "a.test/x"),
+        ("http:/u:p@a.test/x", "a.test/x"),
+        ("a.test:80/@x", "a.test:80/@x"),
+        ("/x@y?u=http://a.test", "/x@y?u=..."),
+        ("http://[::1]:80/x@y", "http://[::1]:80/x@y"),
+        ("http://[::1]/x@y", "http://[::1]/x@y"),
+        ("http://a.test:/x@y", "http://a.test:/x@y"),
+        ("http://a.test/\r\nX: y", r"http://a.test/\r\nX: y"),
     ],
 )
 def test_url_for_text(url, shown):
