@@ -150,7 +150,7 @@ def parse_retries(value: object) -> Retries:
     if value is None:
         return _DEFAULTS
     if isinstance(value, int) and not isinstance(value, bool):
-        return Retries(value or None)
+        return Retries(_count("retries", value) or None)
     if hasattr(value, "status_forcelist") and hasattr(value, "backoff_factor"):
         return _of_urllib3(value)
     kind = type(value).__name__

@@ -145,12 +145,12 @@ class Flow:
         self._redirects = 0
         self._stream = arguments["stream"]
         self._follow = arguments["follow"]
-        self._sent = {n: arguments[n] for n in _SENT if n in arguments}
         timeout = (arguments.get("extensions") or {}).get("timeout")
         if timeout is not None and "timeout" not in arguments:
             # httpx's extension is a dict of its phases.
             own = isinstance(timeout, dict)
-            self._sent["timeout"] = Timeout(**timeout) if own else timeout
+            arguments["timeout"] = Timeout(**timeout) if own else timeout
+        self._sent = {n: arguments[n] for n in _SENT if n in arguments}
         self._arguments = arguments
         self._settings = settings
         self._mounts = settings.get("mounts")

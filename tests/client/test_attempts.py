@@ -327,6 +327,14 @@ def test_retry_after_that_is_too_long(busy, new_client, waits, how):
     assert (r.status, r.text, waits, len(s.requests)) == (503, "busy", [], 1)
 
 
+def test_a_wait_within_the_time(busy, new_client, waits):
+    s = busy(1, 503, {"Retry-After": "7"})
+    client = new_client(retries=exact(1), timeout=hpool.Timeout(total=60))
+    with hpool.deadline(60):
+        assert client.get(s.url).ok
+    assert waits == [7.0]
+
+
 def test_a_wait_beyond_the_deadline(new_client, waits):
     with hpool.deadline(1.0):
         with pytest.raises(hpool.ConnectError, match="less than the wait"):

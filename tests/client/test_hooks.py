@@ -1,6 +1,8 @@
 """Functions that are called around requests: hooks as in requests, event_hooks
 as in httpx."""
 
+from types import MappingProxyType
+
 import pytest
 
 import hpool
@@ -211,6 +213,15 @@ def test_hooks_can_be_filled_later(s, new_client):
     client.event_hooks = None
     client.get(s.url).read()
     assert (len(notes.seen), len(events.seen)) == (2, 2)
+
+
+def test_what_was_given_can_be_filled_later(s, new_client):
+    notes = Notes()
+    given = {"response": []}
+    client = new_client(hooks=given, event_hooks=MappingProxyType({"request": []}))
+    given["response"].append(notes)
+    client.get(s.url).read()
+    assert len(notes.seen) == 1
 
 
 def test_a_call_s_hooks_are_left_alone(s, new_client):

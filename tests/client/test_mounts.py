@@ -313,6 +313,22 @@ def test_what_an_adapter_is_given():
     ]
 
 
+@pytest.mark.parametrize(("trust_env", "proxies"), [(True, None), (False, {})])
+def test_an_adapter_is_told_whether_the_environment_counts(trust_env, proxies):
+    """None: it looks for itself; a dict: it does not."""
+    class Adapter(BaseAdapter):
+        def send(self, request, **how):
+            seen.append(how["proxies"])
+            return hpool.Response(200)
+
+    seen = []
+    session = hpool.Session(trust_env=trust_env)
+    session.mount("https://", Adapter())
+    session.get("https://a.test/")
+    session.get("https://a.test/", proxy="http://p.test")
+    assert seen == [proxies, {"all": "http://p.test"}]
+
+
 def test_a_transport_of_httpx():
     def handler(request):
         assert isinstance(request, httpx.Request)
@@ -324,6 +340,22 @@ def test_a_transport_of_httpx():
     r = client.post("https://a.test/", json=[1], stream=False)
     assert (r.status_code, r.reason, r.content) == (201, "Created", b"[1]")
     assert r.headers.get_list("a") == ["1", "2"]
+
+
+def test_what_httpx_has_streamed_is_closed():
+    class Stream(httpx.SyncByteStream):
+        closed = 0
+
+        def __iter__(self):
+            yield b"x"
+
+        def close(self):
+            self.closed += 1
+
+    stream = Stream()
+    transport = httpx.MockTransport(lambda request: httpx.Response(200, stream=stream))
+    assert hpool.Client(transport=transport).get("https://a.test/").text == "x"
+    assert stream.closed
 
 
 def test_handle_request_of_anybody():

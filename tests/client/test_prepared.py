@@ -7,7 +7,7 @@ import pickle
 import pytest
 
 import hpool
-from tests.server.scripted import respond, serve
+from tests.server.scripted import expect, respond, serve, until_closed
 
 OK = respond(b"ok")
 
@@ -115,7 +115,25 @@ def test_timeouts_of_build_and_send(s, new_client):
     hooks = {"response": lambda r, **how: seen.append(how["timeout"])}
     request.register_hook("response", hooks["response"])
     client.send(request, timeout=9).read()
-    assert seen == [9]
+    client.send(request).read()
+    assert seen == [9, 7]
+
+
+@pytest.mark.parametrize("timeout", [0.05, {"read": 0.05}])
+def test_the_timeout_of_a_built_request_counts(server, new_client, timeout):
+    s = server([expect(), until_closed()])
+    client = new_client()
+    request = client.build_request("GET", s.url, extensions={"timeout": timeout})
+    with pytest.raises(hpool.ReadTimeout):
+        client.send(request)
+
+
+def test_its_total_ends_retries(server, new_client):
+    s = server([serve(respond(b"busy", 503, {"Retry-After": "7"}))])
+    client = new_client(retries=1)
+    timeout = hpool.Timeout(total=5)
+    r = client.send(client.build_request("GET", s.url, timeout=timeout))
+    assert (r.status, r.read(), len(s.requests)) == (503, b"busy", 1)
 
 
 @pytest.mark.parametrize("what", [None, "http://a.test/", hpool.Request("GET", "x"), 5])
@@ -171,6 +189,10 @@ def test_auth_of_prepare_request(s):
         del request.headers["X-Signed"]
         session.send(request)
         assert last(s).get("X-Signed") is None and calls == [s.url]
+        own = hpool.Request("GET", s.url, auth=("own", "pw"))
+        request = session.prepare_request(own)
+        assert request.headers["Authorization"] == "Basic b3duOnB3"
+        assert calls == [s.url]
 
 
 def test_credentials_in_the_url(s, new_client):
@@ -200,6 +222,9 @@ def test_a_client_s_hooks_are_called_once(s, new_client):
     assert len(told) == 1
     client.send(client.prepare_request(hpool.Request("GET", s.url))).read()
     assert len(told) == 2
+    own = {"response": lambda r, **how: told.append("own")}
+    client.send(client.build_request("GET", s.url, hooks=own)).read()
+    assert told.pop() == "own" and len(told) == 2
     client.send(hpool.Request("GET", s.url).prepare()).read()
     assert len(told) == 2  # as in requests: it never saw the client
 
@@ -232,6 +257,12 @@ def test_request_prepare_has_nothing_of_a_client():
         "Content-Type": "application/x-www-form-urlencoded",
         "Authorization": "Basic dTpw",
     }
+
+
+@pytest.mark.parametrize("url", [None, "", "a.test/x", "/x?u=http://a.test/"])
+def test_a_url_without_a_scheme(url):
+    with pytest.raises(hpool.MissingSchema, match="has no scheme"):
+        hpool.Request("GET", url).prepare()
 
 
 def test_a_prepared_request_of_requests_form(s, new_client):

@@ -56,6 +56,9 @@ def test_numbers(name):
     for value in (-0.1, float("nan"), float("inf")):
         with pytest.raises(ValueError, match=f"{name} takes"):
             hpool.Retries(**{name: value})
+    if name in ("jitter", "budget"):
+        with pytest.raises(ValueError, match="share from 0.0 to 1.0, not 1.1"):
+            hpool.Retries(**{name: 1.1})
 
 
 def test_statuses_and_methods():
@@ -118,7 +121,7 @@ def test_what_it_takes(value):
 
 
 def test_a_negative_number():
-    with pytest.raises(ValueError, match="total takes a number from 0 up, not -1"):
+    with pytest.raises(ValueError, match="^retries takes a number from 0 up, not -1"):
         hpool.Client(retries=-1)
 
 
