@@ -217,12 +217,15 @@ def test_the_body_is_recorded_as_bytes_and_can_be_sent_again():
 
 def test_what_a_handler_raises_is_raised_with_the_request():
     def handler(request):
+        if request.path_url == "/moved":
+            return 302, {"Location": "/x"}, b""
         raise hpool.ReadTimeout("too slow")
 
     session = hpool.Session(transport=hpool.MockTransport(handler))
-    with pytest.raises(hpool.ReadTimeout) as e:
-        session.get("http://a.test/x")
-    assert e.value.request.url == "http://a.test/x"
+    for path in ("/x", "/moved"):
+        with pytest.raises(hpool.ReadTimeout) as e:
+            session.get(f"http://a.test{path}")
+        assert e.value.request.url == "http://a.test/x"
 
 
 def test_retries_work():
@@ -342,20 +345,28 @@ def test_a_transport_of_httpx():
     assert r.headers.get_list("a") == ["1", "2"]
 
 
-def test_what_httpx_has_streamed_is_closed():
+def test_what_httpx_streams_is_read_and_closed():
     class Stream(httpx.SyncByteStream):
-        closed = 0
+        def __init__(self, *pieces):
+            self.pieces, self.is_closed = pieces, False
 
         def __iter__(self):
-            yield b"x"
+            for piece in self.pieces:
+                yield piece()
 
         def close(self):
-            self.closed += 1
+            self.is_closed = True
 
-    stream = Stream()
-    transport = httpx.MockTransport(lambda request: httpx.Response(200, stream=stream))
-    assert hpool.Client(transport=transport).get("https://a.test/").text == "x"
-    assert stream.closed
+    def get(stream):
+        answer = httpx.Response(200, stream=stream)
+        transport = httpx.MockTransport(lambda request: answer)
+        return hpool.Client(transport=transport).get("https://a.test/").text
+
+    whole, broken = Stream(lambda: b"x"), Stream(lambda: b"x", lambda: 1 / 0)
+    assert get(whole) == "x" and whole.is_closed
+    with pytest.raises(ZeroDivisionError):
+        get(broken)
+    assert broken.is_closed
 
 
 def test_handle_request_of_anybody():
