@@ -14,7 +14,7 @@ from .. import _core
 from .._redact import url_for_text
 from .._retries import parse_retries
 from ..config import Timeout, parse_timeout
-from ..errors import RequestException, TooManyRedirects
+from ..errors import ClosedError, RequestException, TooManyRedirects
 from . import redirects
 from .auth import OFF, as_prepared, choose
 from .auth import of as auth_of
@@ -349,6 +349,8 @@ class Flow:
     def _mounted(self, transport: Any, request: PreparedRequest) -> Any:
         from .mounts import send
 
+        if self.client.closed:
+            raise ClosedError("the client is closed", request=request)
         client, sent = self.client, self._sent
         timeout, proxies = sent.get("timeout"), sent.get("proxies")
         if sent.get("proxy") is not None:

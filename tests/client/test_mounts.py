@@ -163,6 +163,15 @@ def test_close_closes_what_is_mounted():
     assert transport.closed == 1
 
 
+def test_a_closed_client_asks_nobody():
+    transport = hpool.MockTransport(echo)
+    client = hpool.Client(transport=transport, retries=3)
+    client.close()
+    with pytest.raises(hpool.ClosedError, match="the client is closed"):
+        client.get("http://a.test/")
+    assert transport.requests == []
+
+
 # ---- MockTransport -----------------------------------------------------------
 
 
