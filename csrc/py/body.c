@@ -1,6 +1,7 @@
 #include "body.h"
 
 #include "args.h"
+#include "errors.h"
 
 /* ---- which argument ---- */
 
@@ -88,7 +89,11 @@ source_bytes(hpy_state *st, hpy_body *b, hp_source *out)
     }
     if (PyObject_GetBuffer(b->object, &b->view, PyBUF_SIMPLE) < 0) {
         b->view.obj = NULL;
-        return -1;
+        if (!PyErr_ExceptionMatches(PyExc_BufferError))
+            return -1;
+        PyErr_Clear();
+        return hpy_raise_argument(st, "data/content takes a buffer that lies "
+                                      "in one piece: bytes(...) makes one");
     }
     out->ptr = b->view.buf;
     out->len = (size_t)b->view.len;

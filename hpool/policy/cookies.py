@@ -357,6 +357,10 @@ def make_cookie(
             raise InvalidArgument(
                 f"cookies: a {what} must not have control characters in it"
             )
+        if max(text, default="") > "\xff":
+            raise InvalidArgument(
+                f"cookies: a {what} takes Latin-1; percent-encode what is not"
+            )
     if not name or set(name) & set("=;"):
         raise InvalidArgument(f"cookies: {name!r} cannot be a name")
     return Cookie(

@@ -266,6 +266,13 @@ def test_content_is_the_body_as_it_is(sent, make, body):
     assert request.get("Content-Type") is None
 
 
+@pytest.mark.parametrize("policy", [{}, {"auth": ("u", "p")}])
+def test_a_buffer_in_several_pieces(new_client, policy):
+    every_other = memoryview(b"abcd")[::2]
+    with pytest.raises(hpool.InvalidArgument, match="data/content takes a buffer"):
+        new_client().post("http://127.0.0.1:1/", data=every_other, **policy)
+
+
 @pytest.mark.parametrize(
     ("arguments", "names"),
     [

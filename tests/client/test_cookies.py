@@ -358,6 +358,8 @@ def test_what_cookies_takes(new_client, what):
         ({"": "a"}, ValueError),
         ({"a;b": "c"}, ValueError),
         ({"a=b": "c"}, ValueError),
+        ({"a": "\u20ac"}, ValueError),
+        ({"\u20ac": "a"}, ValueError),
     ],
 )
 def test_cookies_that_cannot_be(new_client, given, error):
