@@ -266,11 +266,10 @@ hp_go hp_ex_state_head(hp_exchange *ex, hp_wait *w);
 /* The connection was lost (n is the read's result) before the head. */
 hp_go hp_ex_lost(hp_exchange *ex, ssize_t n, const hp_err *cause);
 
-/* read.c: *n body bytes have come. GO_ERROR when that is beyond max_size, *n
- * then being those within. */
-hp_go hp_ex_count_raw(hp_exchange *ex, size_t *n);
-/* The body is broken, ex->err says how: fails, after the bytes before it. */
-hp_go hp_ex_broken(hp_exchange *ex);
+/* read.c: buf[0..*len) was received: as hp_body_feed, and counts the body
+ * bytes. GO_ERROR: malformed, or beyond max_size, and the exchange has failed;
+ * the first *len bytes are body, and are given out before the error. */
+hp_go hp_ex_unframe(hp_exchange *ex, char *buf, size_t *len, size_t *used);
 
 /* replay.c */
 /* HP_NO_REPLAY: *refusal says why. */

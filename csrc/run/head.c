@@ -73,12 +73,8 @@ take_early_bytes(hp_exchange *ex)
     }
     if (all == 0)
         return HP_GO_ON;
-    int r = hp_body_feed(&ex->body, hp_buf_read_ptr(&ex->in), &len, &used,
-                         &ex->err);
-    hp_go go = hp_ex_count_raw(ex, &len);
+    hp_go go = hp_ex_unframe(ex, hp_buf_read_ptr(&ex->in), &len, &used);
     ex->early_end = ex->in.pos + len;
-    if (r != 0)
-        go = hp_ex_broken(ex);
     if (go == HP_GO_ERROR)
         return HP_GO_DONE;
     ex->leftover = used < all;

@@ -44,25 +44,31 @@ body_lost(hp_exchange *ex, ssize_t n, const hp_err *cause)
     return hp_ex_failed(ex);
 }
 
-hp_go
-hp_ex_broken(hp_exchange *ex)
+/* Cuts *len back to max_size. A fault found in the same bytes lies beyond what
+ * is too much already: how they were cut must not decide which is told. */
+static bool
+too_large(hp_exchange *ex, size_t *len)
 {
-    ex->bytes_first = true;
-    return hp_ex_failed(ex);
-}
-
-hp_go
-hp_ex_count_raw(hp_exchange *ex, size_t *n)
-{
-    ex->raw_bytes += (int64_t)*n;
-    ex->rate_bytes += (int64_t)*n;
+    ex->raw_bytes += (int64_t)*len;
+    ex->rate_bytes += (int64_t)*len;
     if (ex->max_size < 0 || ex->raw_bytes <= ex->max_size)
-        return HP_GO_DONE;
-    *n -= (size_t)(ex->raw_bytes - ex->max_size);
+        return false;
+    *len -= (size_t)(ex->raw_bytes - ex->max_size);
+    hp_err_clear(&ex->err);
     hp_err_set(&ex->err, HP_E_BODY_TOO_LARGE,
                "the body is larger than max_size=%lld bytes",
                (long long)ex->max_size);
-    return hp_ex_broken(ex);
+    return true;
+}
+
+hp_go
+hp_ex_unframe(hp_exchange *ex, char *buf, size_t *len, size_t *used)
+{
+    int r = hp_body_feed(&ex->body, buf, len, used, &ex->err);
+    if (!too_large(ex, len) && r == 0)
+        return HP_GO_DONE;
+    ex->bytes_first = true;
+    return hp_ex_failed(ex);
 }
 
 /* One read from the connection into buf; *got body bytes of it. GO_ON: only
@@ -82,11 +88,8 @@ receive(hp_exchange *ex, hp_wait *w, char *buf, size_t cap, size_t *got)
         return body_lost(ex, n, &err);
     ex->silence_since = 0; /* read again when there is a wait */
     size_t len = (size_t)n, used = 0;
-    int r = hp_body_feed(&ex->body, buf, &len, &used, &ex->err);
-    hp_go go = hp_ex_count_raw(ex, &len);
+    hp_go go = hp_ex_unframe(ex, buf, &len, &used);
     *got = len;
-    if (r != 0)
-        return hp_ex_broken(ex);
     if (go == HP_GO_ERROR)
         return go;
     if (ex->body.ended) {

@@ -294,6 +294,38 @@ test_max_size(void)
     }
 }
 
+/* What lies beyond max_size is not looked at, however the bytes are cut; and
+ * the failure is told once. */
+static void
+test_max_size_before_a_fault(void)
+{
+    static const char bytes[] = CHUNKED "6\r\nabcdef\r\nfault";
+    for (size_t cut = 1; cut < sizeof bytes - 1; cut++) {
+        script_event events[] = {
+            {SCRIPT_DATA, bytes, cut, 0},
+            {.op = SCRIPT_AGAIN},
+            {SCRIPT_DATA, bytes + cut, sizeof bytes - 1 - cut, 0}};
+        uint64_t dropped;
+        int done = 0;
+        kit_init(&k);
+        k.r.max_size = 5;
+        k.r.trace = HP_TRACE_EVENTS;
+        kit_play(&k, events, 3);
+        hp_exchange *ex = kit_new(&k);
+        CHECK_INT(kit_head(&k, ex), HP_GO_DONE);
+        CHECK_INT(kit_body(&k, ex, 8192, true), HP_GO_ERROR);
+        CHECK_ERR(ex, HP_E_BODY_TOO_LARGE);
+        CHECK_SPAN(kit_text(&k), "abcde");
+        hp_event *all = hp_exchange_take_events(ex, &dropped);
+        for (const hp_event *e = all; e; e = e->next)
+            done += e->kind == HP_EVENT_REQUEST_DONE;
+        CHECK_INT(done, 1);
+        hp_event_free_all(all);
+        hp_exchange_free(ex);
+        kit_free(&k);
+    }
+}
+
 static void
 test_max_size_announced(void)
 {
@@ -402,6 +434,7 @@ main(void)
     RUN(test_broken_chunks);
     RUN(test_broken_connections);
     RUN(test_max_size);
+    RUN(test_max_size_before_a_fault);
     RUN(test_max_size_announced);
     RUN(test_max_header_bytes);
     RUN(test_header_limit_spares_the_body);
