@@ -234,20 +234,20 @@ hp_orphans_abort(hp_pool *p, hp_host *h, hp_trash *t)
 }
 
 /* Without this a burst over few connections would dial for every request and
- * abort each dial as soon as another request's connection comes back. Who
- * stands in line for the orphan's connection or slot is not overtaken (I8). */
+ * abort each dial as soon as another request's connection comes back. Nobody is
+ * overtaken (I8): while somebody is in line for an orphan's slot the keeper is
+ * at work on it (I12). */
 bool
 hp_orphan_adopt(hp_pool *p, hp_want *w)
 {
     HP_ASSERT_HELD(&p->mu);
     hp_host *h = w->host;
-    if (h->n_orphans == 0 || hp_queue_next(p, h) != NULL)
-        return false;
     for (hp_node *n = hp_list_first(&h->orphans); n;
          n = hp_list_next(&h->orphans, n)) {
         hp_pconn *c = HP_CONTAINER(n, hp_pconn, orphan_node);
         if (c->at_work)
             continue;
+        assert(hp_queue_next(p, h) == NULL);
         hp_orphan_unlink(p, c);
         hp_list_remove(&c->chore_node);
         w->state = HP_WANT_DIALING;
