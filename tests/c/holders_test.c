@@ -193,7 +193,9 @@ test_line_in_the_diagnosis(void)
         CHECK_INT(kit_acquire(p, &waiting), HP_WANT_QUEUED);
         hp_err err = {0};
         CHECK(hp_pool_wait_timed_out(p, &waiting.want, KIT_S, &err));
-        CHECK(strstr(err.text, "by GET /x still being sent, made at "));
+        CHECK(strstr(err.text,
+                     i == 0 ? "by GET /x still being sent, made at app"
+                            : "by GET /x still being sent, made at ...//"));
         const char *end = strstr(err.text, "app.py:12 in fetch");
         CHECK(end && strlen(end) == strlen("app.py:12 in fetch"));
         CHECK(strlen(err.text) < HP_ERR_TEXT_MAX - 1);

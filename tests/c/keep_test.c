@@ -204,6 +204,13 @@ close_idle_meanwhile(void)
     CHECK_INT(hp_pool_close_idle(eyes.p, (hp_span){0}), 0); /* not twice */
 }
 
+/* Alone: an idle connection that comes back now is kept. */
+static void
+close_its_host_meanwhile(void)
+{
+    CHECK_INT(hp_pool_close_idle(eyes.p, hp_span_cstr("h")), 1);
+}
+
 static void
 close_meanwhile(void)
 {
@@ -229,6 +236,10 @@ test_events_during_a_check(void)
     hp_limits l = kit_limits();
     look_while(&l, NULL, close_idle_meanwhile);
     CHECK_INT(kit_closes(eyes.p, HP_CLOSE_CLOSE_IDLE_CALLED), 1);
+    kit_done(eyes.p);
+    look_while(&l, NULL, close_its_host_meanwhile);
+    CHECK_INT(kit_closes(eyes.p, HP_CLOSE_CLOSE_IDLE_CALLED), 1);
+    CHECK_INT(kit_hosts(eyes.p), 0);
     kit_done(eyes.p);
     look_while(&l, NULL, close_meanwhile);
     CHECK_INT(kit_closes(eyes.p, HP_CLOSE_POOL_CLOSED), 1);

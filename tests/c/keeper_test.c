@@ -417,6 +417,16 @@ test_orphan_is_finished(void)
     close(listener);
 }
 
+/* With nothing to do for long but to wait for that dial. */
+static bool
+is_asleep(hp_pool *p)
+{
+    hp_lock(&p->mu);
+    bool asleep = p->keep_at > hp_clock_now() + 50 * KIT_S;
+    hp_unlock(&p->mu);
+    return asleep;
+}
+
 /* A dial that hangs goes to the next in line, is given up with the last waiter,
  * or ends by its own timeout. */
 static void
@@ -438,10 +448,12 @@ test_hanging_orphan(void)
     hp_pool_cancel(p, &w.want, w.dial);
     CHECK_GAUGES(p, 0, 0, 2, 0, 0);
     CHECK_INT(hp_pool_look(p, &y.want), HP_WANT_DIALING);
-    kit_begin_dial(p, &y);
+    CHECK_INT(hp_pool_new_conn(p, &y.want, 100 * KIT_S, 100 * KIT_S, &y.dial),
+              0);
     CHECK(y.dial == w.dial);
     hp_pool_cancel(p, &y.want, y.dial); /* to the keeper: x is left */
     CHECK_GAUGES(p, 0, 0, 2, 0, 0);
+    UNTIL(is_asleep(p));
     hp_pool_cancel(p, &x.want, NULL);
     UNTIL(kit_hosts(p) == 0);
     CHECK_INT(kit_closes(p, HP_CLOSE_SURPLUS_DIAL), 1);

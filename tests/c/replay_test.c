@@ -396,6 +396,37 @@ test_stale_in_a_row(void)
     kit_free(&k);
 }
 
+static void
+check_holds(hp_exchange *ex, const char *phase)
+{
+    hp_holder holder;
+    CHECK(hp_exchange_holder(ex, &holder));
+    CHECK_STR(hp_holding_name(holder.phase), phase);
+}
+
+/* What it is doing with its second connection is what others are told. */
+static void
+test_phases_of_a_replay(void)
+{
+    kit_init(&k);
+    WARM({.op = SCRIPT_AGAIN}, {.op = SCRIPT_EOF});
+    PLAY(&k, {.op = SCRIPT_WANT_WRITE}, {.op = SCRIPT_AGAIN},
+         {.op = SCRIPT_AGAIN},
+         SCRIPT_BYTES("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhe"));
+    hp_exchange *ex = kit_new(&k);
+    CHECK_INT(hp_ex_step_head(ex, NULL, &k.w), HP_GO_WAIT);
+    check_holds(ex, "awaiting head");
+    while (k.queue.next == 1)
+        CHECK_INT(hp_ex_step_head(ex, NULL, &k.w), HP_GO_WAIT);
+    check_holds(ex, "sending"); /* its first write was not taken */
+    CHECK_INT(hp_ex_step_head(ex, NULL, &k.w), HP_GO_WAIT);
+    check_holds(ex, "awaiting head");
+    CHECK_INT(kit_head(&k, ex), HP_GO_DONE);
+    check_holds(ex, "body unread");
+    hp_exchange_free(ex);
+    kit_free(&k);
+}
+
 /* rt-19: not after the deadline, and not when nobody wants it any more. */
 static void
 test_no_replay_when_over(void)
@@ -620,6 +651,7 @@ main(void)
     RUN(test_read_timeout);
     RUN(test_fresh_connection);
     RUN(test_stale_in_a_row);
+    RUN(test_phases_of_a_replay);
     RUN(test_no_replay_when_over);
     RUN(test_ended_and_lost);
     RUN(test_lost_before_100);

@@ -109,6 +109,24 @@ test_told_before_the_wait(void)
     teardown();
 }
 
+/* Also on a kept connection, whose answers one waits for in recv(): this one is
+ * there at once. */
+static void
+test_told_before_the_answer(void)
+{
+    call c;
+    setup();
+    get("/echo/x", "x");
+    prepare_traced(&c, "/echo/y");
+    make(&c);
+    CHECK_INT(hp_drive_head(c.ex, &c.driver, &c.err), HP_DRIVE_EVENTS);
+    CHECK_STR(hp_event_name(take(c.ex)), "wrote_request");
+    CHECK_INT(traced_head(&c), HP_DRIVE_DONE);
+    CHECK(c.ex->conn_facts.reused);
+    hp_exchange_free(c.ex);
+    teardown();
+}
+
 /* Bytes come first: what there is to tell besides waits for the next call. */
 static void
 test_told_while_a_body_is_read(void)
@@ -321,6 +339,7 @@ int
 main(void)
 {
     RUN(test_told_before_the_wait);
+    RUN(test_told_before_the_answer);
     RUN(test_told_while_a_body_is_read);
     RUN(test_served_between_two_drives);
     RUN(test_ended_between_two_drives);
