@@ -23,6 +23,8 @@ SAN_asan := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all \
             -fno-omit-frame-pointer
 SAN_tsan := -O1 -g -fsanitize=thread
 SAN_plain := -O2 -g
+# As setup.py compiles it.
+SAN_shipped := -O2 -g -DNDEBUG -fPIC -fvisibility=hidden
 # For libFuzzer, with ASan and, several times as fast, without. What other
 # compilers warn of is said, and no error.
 FUZZER := -g -Wno-error -fno-sanitize-recover=all -fsanitize=fuzzer-no-link
@@ -104,6 +106,7 @@ endef
 $(eval $(call variant,asan))
 $(eval $(call variant,tsan))
 $(eval $(call variant,plain))
+$(eval $(call variant,shipped))
 $(eval $(call variant,fuzz))
 $(eval $(call variant,fuzzfast))
 

@@ -17,7 +17,7 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 
 from benchmarks.peers import Task  # noqa: E402
-from benchmarks.score import report, servers  # noqa: E402
+from benchmarks.score import instructions, report, servers  # noqa: E402
 from benchmarks.score.cases import CASES, Case  # noqa: E402
 from benchmarks.score.limits import Limits  # noqa: E402
 from benchmarks.score.machine import about  # noqa: E402
@@ -125,12 +125,23 @@ def measure(chosen: argparse.Namespace, cases: list[Case]) -> report.Result:
     return result
 
 
+def count_instructions(result: report.Result) -> None:
+    """The first case's, which is the kept GET."""
+    case = CASES[0]
+    with servers.started([case]) as running, tempfile.TemporaryDirectory() as folder:
+        command = Peers([], Path(folder)).command("hpool", task_of(case, running))
+        result.instructions["a Python process"] = instructions.of_process(command)
+    result.instructions["the C core alone"] = instructions.of_core()
+
+
 def main() -> None:
     chosen = options()
     cases = chosen_cases(chosen.cases)
     if chosen.quick:
         cases = [case.small() for case in cases]
     result = measure(chosen, cases)
+    if CASES[0] in cases and not chosen.quick and instructions.available():
+        count_instructions(result)
     chosen.out.mkdir(parents=True, exist_ok=True)
     result.dump(chosen.out / "scorecard.json")
     text = report.page(cases, result)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.score.cases import Case, Goal
+from benchmarks.score.instructions import Cost
 from benchmarks.score.rounds import Spread, Times, ratios, spread
 
 TITLES = {
@@ -26,6 +27,7 @@ class Result:
     versions: dict[str, str]
     missing: list[str]
     times: dict[str, dict[str, Times]] = field(default_factory=dict)
+    instructions: dict[str, Cost] = field(default_factory=dict)
 
     def dump(self, path: Path) -> None:
         path.write_text(json.dumps(asdict(self), indent=1) + "\n")
@@ -147,6 +149,9 @@ def page(cases: Sequence[Case], result: Result) -> str:
             lines += heading(case.title, "-")
             lines += [case.note, ""] if case.note else []
             lines += [case_table(case, judged[case.name]), ""]
+    if result.instructions:
+        lines += heading("Instructions of a kept GET", "-")
+        lines += [*instructions_lines(result.instructions), ""]
     across = result.times.get("two cores", {})
     if across:
         lines += heading("Across two cores", "-")
@@ -158,6 +163,24 @@ def page(cases: Sequence[Case], result: Result) -> str:
             "",
         ]
     return "\n".join(lines)
+
+
+def instructions_lines(costs: dict[str, Cost]) -> list[str]:
+    parts = {name: {**cost.storeys, **cost.others} for name, cost in costs.items()}
+    storeys = dict.fromkeys(name for cost in costs.values() for name in cost.storeys)
+    others = dict.fromkeys(name for cost in costs.values() for name in cost.others)
+    rows = [
+        [place, *(str(part.get(place, "")) for part in parts.values())]
+        for place in (*storeys, *others)
+    ]
+    rows.append(["of it hpool", *(str(cost.core) for cost in costs.values())])
+    rows.append(["statistics", *(str(cost.statistics) for cost in costs.values())])
+    rows.append(["tracing, off", *(str(cost.tracing) for cost in costs.values())])
+    return [
+        "By storey of the core, then by library; counted by callgrind.",
+        "",
+        table(["", *costs], rows),
+    ]
 
 
 def across_table(cases: Sequence[Case], times: dict[str, Any]) -> str:
