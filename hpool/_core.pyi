@@ -26,6 +26,7 @@ from ._retries import Retries
 from ._stats import Stats
 from .config import TLS, Limits, Timeout
 from .policy.cookies import Cookies
+from .policy.proxies import Proxies
 from .policy.proxy import Proxy
 from .policy.request import PreparedRequest, Request
 
@@ -1207,6 +1208,7 @@ def _drain(
     response: Response, most: int, seconds: float | None, /
 ) -> None: ...
 def _finish(response: Response, /) -> None: ...
+def _proxies(client: Client, /) -> Proxies | None: ...
 def _traced_as(response: Response, /) -> tuple[int, int]: ...
 def _tell(
     client: Client, trace: _TraceIn | None, info: dict[str, Any], /

@@ -68,6 +68,15 @@ def squid(ca):
 
 
 @pytest.fixture(scope="session")
+def squid_digest(ca):
+    """The same, with Digest credentials."""
+    with TemporaryDirectory(prefix="squid-") as folder:
+        running = Squid(folder, ca.files(), digest=True)
+        yield running
+        running.close()
+
+
+@pytest.fixture(scope="session")
 def microsocks(tmp_path_factory):
     """A SOCKS5 proxy for everybody."""
     running = Microsocks(tmp_path_factory.mktemp("microsocks"))

@@ -185,6 +185,7 @@ close_quietly(hp_conn *c, bool polite)
     hp_conn_drop(c, polite);
     hp_addrs_unref(c->targets);
     c->targets = NULL;
+    hp_conn_forget_authorization(c);
     c->state = HP_CONN_CLOSED;
 }
 
@@ -210,6 +211,7 @@ hp_conn_abandon(hp_conn *c)
     c->dial = NULL;
     c->tunnel = NULL;
     c->targets = NULL;
+    c->authorization = NULL;
     c->answer = NULL;
     c->stream = NULL;
     c->state = HP_CONN_CLOSED;

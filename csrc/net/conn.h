@@ -88,13 +88,14 @@ typedef struct hp_conn {
     hp_resolve *resolve;
     hp_resolve_source resolved_by;
     hp_dial *dial;
-    hp_tunnel *tunnel; /* TUNNEL */
-    hp_answer *answer; /* to CONNECT; kept when the conn fails, until close */
-    hp_addrs *targets; /* SOCKS5: the target's, if they are looked up here */
-    int next_target;   /* place in their order */
-    int given_fd;      /* AWAITING_SOCKET: what the custom dial made, or -1 */
-    bool not_given;    /* it failed, with this: */
-    int given_errno;   /* 0: not known */
+    hp_tunnel *tunnel;   /* TUNNEL */
+    char *authorization; /* for CONNECT, in place of the proxy setting's */
+    hp_answer *answer;   /* to CONNECT; kept when the conn fails, until close */
+    hp_addrs *targets;   /* SOCKS5: the target's, if they are looked up here */
+    int next_target;     /* place in their order */
+    int given_fd;        /* AWAITING_SOCKET: what the custom dial made, or -1 */
+    bool not_given;      /* it failed, with this: */
+    int given_errno;     /* 0: not known */
     hp_ns connect_timeout;  /* duration; becomes a deadline on leaving NEW */
     hp_ns connect_deadline; /* look-ups, dials and tunnel; not TLS */
     hp_ns tunnel_deadline;  /* TUNNEL: not later than that */
@@ -110,6 +111,10 @@ typedef struct hp_conn {
  * minute at most). No allocation, no I/O. */
 void hp_conn_init(hp_conn *c, const hp_dial_spec *spec, hp_ns connect_timeout,
                   hp_ns tls_timeout);
+
+/* What CONNECT is to say in Proxy-Authorization, copied. 0, or -1: no memory.
+ */
+int hp_conn_authorize(hp_conn *c, hp_span value);
 
 /* Goes as far as it can without blocking. DONE: READY. WAIT: *w has the
  * descriptors and deadline; `waker` (borrowed; remembered until another is

@@ -64,6 +64,7 @@ void hp_conn_target(const hp_conn *c, char out[HP_CONN_TARGET_MAX]);
 hp_step hp_conn_at_proxy(hp_conn *c, hp_waker *waker, hp_err *err);
 hp_conn_fn hp_conn_step_proxy_handshake, hp_conn_step_target_resolving,
     hp_conn_step_tunnel;
+void hp_conn_forget_authorization(hp_conn *c);
 /* For one that begins now. */
 hp_ns hp_conn_tunnel_deadline(const hp_conn *c);
 /* Puts the proxy into an error of the way to it. */

@@ -65,6 +65,28 @@ hp_conn_blame_proxy(const hp_conn *c, hp_err *err)
 
 /* ---- TUNNEL ---- */
 
+int
+hp_conn_authorize(hp_conn *c, hp_span value)
+{
+    char *copy = hp_malloc(value.len + 1);
+    if (copy == NULL)
+        return -1;
+    memcpy(copy, value.ptr, value.len);
+    copy[value.len] = '\0';
+    hp_conn_forget_authorization(c);
+    c->authorization = copy;
+    return 0;
+}
+
+void
+hp_conn_forget_authorization(hp_conn *c)
+{
+    for (volatile char *p = c->authorization; p && *p; p++)
+        *p = '\0';
+    hp_free(c->authorization);
+    c->authorization = NULL;
+}
+
 hp_ns
 hp_conn_tunnel_deadline(const hp_conn *c)
 {
@@ -83,6 +105,7 @@ begin_tunnel(hp_conn *c, hp_err *err)
             port = ntohs(addr->u.in.sin_port);
     }
     c->tunnel = hp_tunnel_new(spec->proxy, spec->target_host, port, addr,
+                              hp_span_or_none(c->authorization),
                               spec->max_connect_head, err);
     if (c->tunnel == NULL)
         return hp_conn_failed(c, HP_PHASE_PROXY, err);
@@ -105,6 +128,7 @@ static hp_step
 tunnel_open(hp_conn *c, hp_err *err)
 {
     hp_conn_tell_tunnel_done(c, NULL);
+    hp_conn_forget_authorization(c);
     hp_tunnel_free(c->tunnel);
     c->tunnel = NULL;
     return hp_conn_at_target(c, err);

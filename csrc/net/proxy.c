@@ -133,7 +133,8 @@ check_head(const hp_proxy *p, hp_err *err)
 {
     hp_buf head;
     hp_buf_init(&head, NULL, 0, 1 << 20);
-    int rc = hp_proxy_write_connect(p, HP_SPAN_LIT("h:1"), &head, err);
+    int rc = hp_proxy_write_connect(p, HP_SPAN_LIT("h:1"), (hp_span){NULL, 0},
+                                    &head, err);
     hp_buf_free(&head);
     return rc;
 }
@@ -384,21 +385,41 @@ hp_proxy_fields(const hp_proxy *p, size_t *n)
     return p->connect + p->has_agent;
 }
 
-int
-hp_proxy_write_connect(const hp_proxy *p, hp_span target, hp_buf *out,
-                       hp_err *err)
+static int
+write_connect(const hp_field *fields, size_t n, hp_span target, hp_buf *out,
+              hp_err *err)
 {
     hp_request_head head = {
         .method = HP_SPAN_LIT("CONNECT"),
         .target = target,
         .authority = target,
-        .fields = p->connect,
-        .n_fields = p->n_connect,
+        .fields = fields,
+        .n_fields = n,
         .body_length = HP_BODY_ABSENT,
     };
     hp_request_facts facts;
     int64_t promised;
     return hp_request_write(out, &head, &facts, &promised, err);
+}
+
+int
+hp_proxy_write_connect(const hp_proxy *p, hp_span target, hp_span authorization,
+                       hp_buf *out, hp_err *err)
+{
+    if (authorization.ptr == NULL)
+        return write_connect(p->connect, p->n_connect, target, out, err);
+    hp_field *all = hp_malloc((p->n_connect + 1) * sizeof *all);
+    size_t n = 0;
+    if (all == NULL)
+        return no_memory(err);
+    all[n++] = (hp_field){HP_SPAN_LIT("Proxy-Authorization"), authorization};
+    for (size_t i = 0; i < p->n_connect; i++) {
+        if (p->connect[i].value.ptr != p->config.authorization.ptr)
+            all[n++] = p->connect[i];
+    }
+    int rc = write_connect(all, n, target, out, err);
+    hp_free(all);
+    return rc;
 }
 
 size_t

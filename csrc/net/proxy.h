@@ -30,8 +30,9 @@ typedef struct hp_proxy_config {
     hp_proxy_scheme scheme;
     uint16_t port;
     hp_span host; /* lower case, v6 without brackets */
-    /* SOCKS5 */
-    hp_span user, password; /* both or none, of 1 to 255 bytes each */
+    /* SOCKS5: both or none, of 1 to 255 bytes each. http, https: as whom the
+     * caller answers its challenges; never sent by itself */
+    hp_span user, password;
     /* http, https */
     hp_span authorization;  /* value of Proxy-Authorization */
     hp_span user_agent;     /* of CONNECT alone */
@@ -72,9 +73,19 @@ hp_proxy_is_socks(const hp_proxy *p)
  * and config.fields. */
 const hp_field *hp_proxy_fields(const hp_proxy *p, size_t *n);
 
-/* Appends the head of a CONNECT for "host:port". 0, or -1 with *err. */
-int hp_proxy_write_connect(const hp_proxy *p, hp_span target, hp_buf *out,
-                           hp_err *err);
+/* It is spoken to in HTTP, and the caller answers its challenges: what he says
+ * in Proxy-Authorization differs each time, and means the same user. */
+static inline bool
+hp_proxy_is_challenging(const hp_proxy *p)
+{
+    return !hp_proxy_is_socks(p) && hp_proxy_settings(p)->user.ptr != NULL;
+}
+
+/* Appends the head of a CONNECT for "host:port"; `authorization`, if it is
+ * given, is the value of Proxy-Authorization in place of the setting's. 0, or
+ * -1 with *err. */
+int hp_proxy_write_connect(const hp_proxy *p, hp_span target,
+                           hp_span authorization, hp_buf *out, hp_err *err);
 
 /* Tests: settings that somebody holds. */
 size_t hp_proxy_known(void);

@@ -147,14 +147,18 @@ shown(hp_span text, char *out, size_t size)
     out[n] = '\0';
 }
 
-/* The first authentication scheme that is not ours to speak, "" if Basic is
- * among them. */
-static void
-foreign_scheme(const hp_tunnel *t, char *out, size_t size)
+/* What a 407 asks for. */
+typedef struct wanted {
+    bool basic, digest;
+    char other[20]; /* the first scheme that is neither, "": none */
+} wanted;
+
+static wanted
+what_is_wanted(const hp_tunnel *t)
 {
+    wanted w = {false, false, ""};
     hp_span rest = head_lines(t);
     hp_field f;
-    out[0] = '\0';
     while (hp_field_next(&rest, &f)) {
         if (!hp_span_eq_nocase(f.name, HP_SPAN_LIT("Proxy-Authenticate")))
             continue;
@@ -163,32 +167,40 @@ foreign_scheme(const hp_tunnel *t, char *out, size_t size)
             if (scheme.ptr[i] == ' ' || scheme.ptr[i] == ',')
                 scheme.len = i;
         }
-        if (hp_span_eq_nocase(scheme, HP_SPAN_LIT("Basic"))) {
-            out[0] = '\0';
-            return;
-        }
-        if (out[0] == '\0')
-            shown(scheme, out, size);
+        if (hp_span_eq_nocase(scheme, HP_SPAN_LIT("Basic")))
+            w.basic = true;
+        else if (hp_span_eq_nocase(scheme, HP_SPAN_LIT("Digest")))
+            w.digest = true;
+        else if (w.other[0] == '\0')
+            shown(scheme, w.other, sizeof w.other);
     }
+    return w;
 }
 
 /* What to do about a 407. */
 static void
 advise(const hp_tunnel *t, char *out, size_t size)
 {
-    char scheme[20];
-    foreign_scheme(t, scheme, sizeof scheme);
-    if (hp_proxy_settings(t->proxy)->authorization.ptr)
+    wanted w = what_is_wanted(t);
+    bool answers = hp_proxy_is_challenging(t->proxy);
+    if (w.digest && !w.basic && !answers)
+        snprintf(out, size,
+                 "; it asks for Digest: give its Proxy auth=DigestAuth(user, "
+                 "password)");
+    else if (w.other[0] && !w.basic && !w.digest)
+        snprintf(out, size,
+                 "; it asks for %s, which is not spoken here (Basic and Digest "
+                 "are)",
+                 w.other);
+    else if (t->authorized)
         snprintf(out, size, "; it does not accept the credentials given");
+    else if (answers)
+        snprintf(out, size, "; it asks who is there%s",
+                 w.digest ? "" : " without a Digest to answer");
     else
         snprintf(out, size,
                  "; it wants credentials: put them into the proxy's URL, "
                  "http://user:password@host:port");
-    if (scheme[0]) {
-        size_t n = strlen(out);
-        snprintf(out + n, size - n, " (it asks for %s; only Basic is spoken)",
-                 scheme);
-    }
 }
 
 static int
@@ -318,23 +330,18 @@ hp_tunnel_answer(const hp_tunnel *t)
 /* ---- life ---- */
 
 static int
-begin_connect(hp_tunnel *t, hp_err *err)
+begin_connect(hp_tunnel *t, hp_span authorization, hp_err *err)
 {
     t->state = SEND_CONNECT;
-    return hp_proxy_write_connect(t->proxy, hp_span_cstr(t->target), &t->out,
-                                  err);
-}
-
-static int
-begin(hp_tunnel *t, const hp_addr *addr, hp_err *err)
-{
-    return hp_proxy_is_socks(t->proxy) ? hp_tunnel_begin_socks(t, addr, err)
-                                       : begin_connect(t, err);
+    t->authorized =
+        authorization.ptr || hp_proxy_settings(t->proxy)->authorization.ptr;
+    return hp_proxy_write_connect(t->proxy, hp_span_cstr(t->target),
+                                  authorization, &t->out, err);
 }
 
 hp_tunnel *
 hp_tunnel_new(hp_proxy *p, const char *host, uint16_t port, const hp_addr *addr,
-              size_t max_head, hp_err *err)
+              hp_span authorization, size_t max_head, hp_err *err)
 {
     size_t n = strcspn(host, "%");
     if (n > HP_TUNNEL_NAME_MAX) {
@@ -358,7 +365,9 @@ hp_tunnel_new(hp_proxy *p, const char *host, uint16_t port, const hp_addr *addr,
     hp_buf_init(&t->out, NULL, 0, SIZE_MAX / 2);
     hp_buf_init(&t->in, t->in_store, sizeof t->in_store,
                 max_head + READ_AT_LEAST);
-    if (begin(t, addr, err) == 0)
+    int rc = hp_proxy_is_socks(p) ? hp_tunnel_begin_socks(t, addr, err)
+                                  : begin_connect(t, authorization, err);
+    if (rc == 0)
         return t;
     hp_tunnel_free(t);
     return NULL;

@@ -39,11 +39,13 @@ void hp_tunnel_target(const char *host, uint16_t port,
                       char out[HP_TUNNEL_TARGET_MAX]);
 
 /* To `host`, a name or a literal; SOCKS5 asks for `addr` instead if that is
- * given. At most max_head bytes of answer to CONNECT are read, interim ones
- * included. Nothing is sent yet. NULL with *err: HP_E_PROXY (a name that
- * SOCKS5 cannot say), HP_E_NOMEM. */
+ * given. `authorization`, if it is, stands in CONNECT in place of the setting's
+ * Proxy-Authorization. At most max_head bytes of answer to CONNECT are read,
+ * interim ones included. Nothing is sent yet. NULL with *err: HP_E_PROXY (a
+ * name that SOCKS5 cannot say), HP_E_NOMEM. */
 hp_tunnel *hp_tunnel_new(hp_proxy *p, const char *host, uint16_t port,
-                         const hp_addr *addr, size_t max_head, hp_err *err);
+                         const hp_addr *addr, hp_span authorization,
+                         size_t max_head, hp_err *err);
 void hp_tunnel_free(hp_tunnel *t); /* NULL is fine */
 
 /* Goes as far as it can without blocking. 0: open, the stream is the target's

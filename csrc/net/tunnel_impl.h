@@ -33,8 +33,9 @@ struct hp_tunnel {
     hp_buf out; /* the message being sent */
     hp_buf in;  /* the answer being read */
     /* CONNECT */
-    size_t head_at; /* where the head being parsed begins */
-    size_t seen;    /* bytes of it looked at */
+    bool authorized; /* says who is asking */
+    size_t head_at;  /* where the head being parsed begins */
+    size_t seen;     /* bytes of it looked at */
     hp_head head;
     hp_answer *answer; /* once it is a final one */
     /* SOCKS5 */

@@ -214,19 +214,33 @@ may_have_user(hp_span url)
     return memchr(url.ptr, '@', url.len) != NULL;
 }
 
-/* Whom the connection is made to, and how. */
+/* Whom the connection is made to. */
 static int
-plan_way(hpy_response *r, PyObject *const *a, plan *p)
+plan_proxy(hpy_response *r, PyObject *const *a, plan *p)
 {
     hp_request *q = &p->request;
-    bool https = is_https(q->url);
-    if ((r->defaults->proxies != NULL || hpy_given(a[HPY_ARG_PROXY]) ||
-         hpy_given(a[HPY_ARG_PROXIES])) &&
-        hpy_client_choose_proxy(r, a, https, q, &p->proxy) < 0)
-        return -1;
-    return https ? hpy_client_tls(r->client, r->defaults, a, &p->tls, &q->tls,
-                                  &q->server_name)
-                 : 0;
+    if (r->defaults->proxies == NULL && !hpy_given(a[HPY_ARG_PROXY]) &&
+        !hpy_given(a[HPY_ARG_PROXIES]))
+        return 0;
+    return hpy_client_choose_proxy(r, a, is_https(q->url), q, &p->proxy);
+}
+
+/* ... and how. */
+static int
+plan_tls(hpy_response *r, PyObject *const *a, plan *p)
+{
+    hp_request *q = &p->request;
+    if (!is_https(q->url))
+        return 0;
+    return hpy_client_tls(r->client, r->defaults, a, &p->tls, &q->tls,
+                          &q->server_name);
+}
+
+/* Its challenges are answered by policy. */
+static bool
+is_challenging(const hp_request *q)
+{
+    return q->proxy && hp_proxy_is_challenging(q->proxy);
 }
 
 /* ---- opening ---- */
@@ -268,6 +282,10 @@ plan_and_open(hpy_response *r, PyObject *const *a, plan *p)
         return -1;
     if (!r->exact && may_have_user(q->url))
         return 1;
+    if (plan_proxy(r, a, p) < 0)
+        return -1;
+    if (!r->exact && is_challenging(q))
+        return 1;
     if (hpy_given(a[HPY_ARG_TARGET]) &&
         utf8_span(r->st, a[HPY_ARG_TARGET], "target", HP_E_INVALID_URL,
                   &q->target) < 0)
@@ -283,7 +301,7 @@ plan_and_open(hpy_response *r, PyObject *const *a, plan *p)
     if ((a[HPY_ARG_TRACE] != NULL || r->defaults->listeners != NULL) &&
         hpy_trace_begin(r, a[HPY_ARG_TRACE], &q->trace) < 0)
         return -1;
-    if (plan_way(r, a, p) < 0)
+    if (plan_tls(r, a, p) < 0)
         return -1;
     return open_exchange(r, p);
 }
@@ -321,7 +339,7 @@ hpy_client_open_silent(hpy_response *r, PyObject *const *a)
     if (hpy_trace_telling())
         q->trace = HP_TRACE_SILENT;
     if (url_and_span(r, a, &q->url) == 0 && plan_limits(r, a, &p) == 0 &&
-        plan_way(r, a, &p) == 0)
+        plan_proxy(r, a, &p) == 0 && plan_tls(r, a, &p) == 0)
         rc = open_exchange(r, &p);
     plan_clear(&p);
     return rc;

@@ -427,6 +427,9 @@ static PyMethodDef module_methods[] = {
     {"_finish", hpy_finish, METH_O,
      PyDoc_STR("_finish(response, /)\n--\n\n"
                "Read all of the body and give the connection back.")},
+    {"_proxies", hpy_proxies, METH_O,
+     PyDoc_STR("_proxies(client, /)\n--\n\n"
+               "What it says of proxies, or None for nothing.")},
     {"_traced_as", hpy_traced_as, METH_O,
      PyDoc_STR("_traced_as(response, /)\n--\n\n"
                "(request, conn) of its trace events, 0 for none.")},

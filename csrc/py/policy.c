@@ -422,6 +422,18 @@ hpy_finish(PyObject *module, PyObject *response)
     Py_RETURN_NONE;
 }
 
+PyObject *
+hpy_proxies(PyObject *module, PyObject *client)
+{
+    hpy_client *c = client_argument(PyModule_GetState(module), client);
+    if (c == NULL)
+        return NULL;
+    hpy_defaults *d = hpy_client_defaults(c);
+    PyObject *v = Py_NewRef(d->proxies == NULL ? Py_None : d->proxies);
+    hpy_defaults_unref(d);
+    return v;
+}
+
 /* ---- the trace ---- */
 
 PyObject *

@@ -41,6 +41,7 @@ PyObject *hpy_merged_headers(PyObject *module, PyObject *args);
 PyObject *hpy_asks(PyObject *module, PyObject *response);
 PyObject *hpy_drain(PyObject *module, PyObject *args);
 PyObject *hpy_finish(PyObject *module, PyObject *response);
+PyObject *hpy_proxies(PyObject *module, PyObject *client);
 PyObject *hpy_traced_as(PyObject *module, PyObject *response);
 PyObject *hpy_tell(PyObject *module, PyObject *args);
 PyObject *hpy_origin(PyObject *module, PyObject *url);

@@ -149,14 +149,22 @@ redial(hp_exchange *ex)
     return true;
 }
 
+/* A challenge, which the caller answers. */
+static bool
+is_challenged(const hp_exchange *ex)
+{
+    const hp_proxy *p = ex->key.proxy;
+    return ex->err.status == 407 && p && hp_proxy_is_challenging(p);
+}
+
 /* Not when it is we who are at fault: a connection in use can do nothing about
  * that. */
 static bool
 may_linger(const hp_exchange *ex)
 {
     hp_errc e = ex->err.code;
-    return e != HP_E_TLS_CONFIG && e != HP_E_INVALID_ARGUMENT &&
-           e != HP_E_NOMEM;
+    return !is_challenged(ex) && e != HP_E_TLS_CONFIG &&
+           e != HP_E_INVALID_ARGUMENT && e != HP_E_NOMEM;
 }
 
 static hp_go
@@ -243,6 +251,20 @@ served_meanwhile(hp_exchange *ex)
     return use_if_alive(ex);
 }
 
+/* One that somebody else has begun says what he had to say. */
+static int
+begin_dial(hp_exchange *ex)
+{
+    hp_span authorization = ex->prepared->connect_authorization;
+    if (hp_pool_new_conn(ex->pool, &ex->want, ex->timeouts.connect,
+                         ex->timeouts.tls, &ex->dial) != 0)
+        return -1;
+    if (authorization.ptr == NULL || ex->dial == NULL ||
+        ex->dial->net.state != HP_CONN_NEW)
+        return 0;
+    return hp_conn_authorize(&ex->dial->net, authorization);
+}
+
 hp_go
 hp_ex_state_connect(hp_exchange *ex, hp_waker *waker, hp_wait *w)
 {
@@ -258,9 +280,7 @@ hp_ex_state_connect(hp_exchange *ex, hp_waker *waker, hp_wait *w)
         ex->announce_connect = false;
         return HP_GO_CONNECTS;
     }
-    if (ex->dial == NULL &&
-        hp_pool_new_conn(ex->pool, &ex->want, ex->timeouts.connect,
-                         ex->timeouts.tls, &ex->dial) != 0)
+    if (ex->dial == NULL && begin_dial(ex) != 0)
         return hp_ex_fail(ex, HP_E_NOMEM, "out of memory");
     if (ex->dial == NULL)
         return HP_GO_ON; /* served or refused since the look: look again */

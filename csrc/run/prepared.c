@@ -21,7 +21,8 @@ typedef struct draft {
     hp_url url;
     hp_buf head, key_text, address, target;
     hp_key key;
-    hp_proxy *proxy;    /* a reference: the one that is used */
+    hp_proxy *proxy; /* a reference: the one that is used */
+    hp_span connect_authorization;
     hp_field *fields;   /* NULL: the request's own will do */
     size_t before_path; /* bytes of the target */
     hp_request_facts facts;
@@ -76,7 +77,8 @@ find_field(const hp_field *fields, size_t n, hp_span name)
 }
 
 /* What the request says in Proxy-Authorization comes before what the proxy's
- * setting says. It goes into CONNECT, and so it makes another proxy. */
+ * setting says. It goes into CONNECT, and so it makes another proxy, unless it
+ * answers a challenge in the name of the setting's user. */
 static int
 choose_proxy(draft *d, const hp_request *r, hp_err *err)
 {
@@ -85,7 +87,10 @@ choose_proxy(draft *d, const hp_request *r, hp_err *err)
     const hp_field *own =
         find_field(r->fields, r->n_fields, HP_SPAN_LIT("Proxy-Authorization"));
     bool tunnel = d->url.https && !hp_proxy_is_socks(r->proxy);
-    if (own && tunnel)
+    bool answer = own && tunnel && hp_proxy_is_challenging(r->proxy);
+    if (answer)
+        d->connect_authorization = own->value;
+    if (own && tunnel && !answer)
         d->proxy = hp_proxy_with_authorization(r->proxy, own->value, err);
     else
         d->proxy = hp_proxy_ref(r->proxy);
@@ -233,7 +238,8 @@ fill(const draft *d, const hp_request *r, bool close)
 {
     const hp_span key_text = d->key.text;
     size_t n = d->head.len + key_text.len + d->key.host.len + d->address.len +
-               r->server_name.len + r->url.len + r->method.len + 7;
+               r->server_name.len + r->url.len + r->method.len +
+               d->connect_authorization.len + 8;
     hp_prepared *p = hp_malloc(sizeof *p + n);
     if (p == NULL)
         return NULL;
@@ -255,6 +261,8 @@ fill(const draft *d, const hp_request *r, bool close)
     p->server_name = p->key.server_name = put(&at, r->server_name);
     p->url = put(&at, r->url);
     p->method_given = put(&at, r->method);
+    if (d->connect_authorization.ptr)
+        p->connect_authorization = put(&at, d->connect_authorization);
     if (p->key.tls)
         hp_tls_ref(p->key.tls);
     if (p->key.proxy)

@@ -22,7 +22,8 @@ typedef struct hp_prepared {
     hp_span address; /* "example.com:80", of the URL */
     hp_span method, path; /* within head; path without query */
     /* what it was made from */
-    hp_proxy *proxy_given; /* a reference */
+    hp_proxy *proxy_given;         /* a reference */
+    hp_span connect_authorization; /* for CONNECT alone; NULL: the setting's */
     hp_span url, server_name, method_given;
     uint64_t fields_id;
     bool has_proxies, close;

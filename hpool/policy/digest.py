@@ -33,10 +33,23 @@ _HASH_OF = {
 _MOST_ROUNDS = 3
 
 _NO_BODY_TWICE = (
-    "the server wants a Digest of the request, which has to be sent again for "
+    "a Digest of the request is asked for, which has to be sent again for "
     "it, and its body cannot be: give bytes or a file that can seek in place "
     "of an iterator"
 )
+
+
+class Peer:
+    """Who asks: by which status, and in which headers."""
+
+    def __init__(self, status: int, challenge: str, info: str) -> None:
+        self.status = status
+        self.challenge = challenge
+        self.info = info
+
+
+SERVER = Peer(401, "WWW-Authenticate", "Authentication-Info")
+PROXY = Peer(407, "Proxy-Authenticate", "Proxy-Authentication-Info")
 
 
 class DigestAuth(PasswordAuth):
@@ -57,12 +70,11 @@ class DigestAuth(PasswordAuth):
 
     def __call__(self, request: PreparedRequest) -> PreparedRequest:
         """Answers the challenge of earlier, if this origin has set one."""
-        with lock:
-            session = self._sessions.get(origin(request.url))
-        if session is None:
+        value = self.known(origin(request.url), request, target_of(request))
+        if value is None:
             request.headers.pop("Authorization", None)
         else:
-            request.headers["Authorization"] = session.answer(request)
+            request.headers["Authorization"] = value
         return request
 
     def auth_flow(
@@ -70,27 +82,56 @@ class DigestAuth(PasswordAuth):
     ) -> Generator[PreparedRequest, Any, None]:
         where = origin(request.url)
         request = self(request)
+        value: str | bytes | None = request.headers.get("Authorization")
+        rounds = self.rounds(where, SERVER, request, target_of(request), value)
+        try:
+            next(rounds)
+            while True:
+                value = rounds.send((yield request))
+                request.headers["Authorization"] = value
+        except StopIteration:
+            return
+
+    def known(self, where: object, request: Any, uri: str) -> bytes | None:
+        """The answer to the challenge of earlier, if there was one."""
+        with lock:
+            session = self._sessions.get(where)
+        return None if session is None else session.answer(request, uri)
+
+    def rounds(
+        self,
+        where: object,
+        peer: Peer,
+        request: Any,
+        uri: str,
+        used: str | bytes | None,
+    ) -> Generator[Any, Any, None]:
+        """Yields what `request` is to say, `used` at first, and is sent the
+        responses. where: whose challenges these are, for the requests to come.
+        """
+        session: _Session | None = None
         for sent in range(1, _MOST_ROUNDS + 1):
-            used = request.headers.get("Authorization")
-            response = yield request
-            if response.status_code != 401:
-                self._note_next_nonce(where, response)
+            response = yield used
+            if response.status_code != peer.status:
+                # Not before: were others to count it on at once, theirs might
+                # arrive first, and a strict peer wants them in order.
+                if session is not None:
+                    self._keep(where, session)
+                self._note_next_nonce(where, peer, response)
                 return
-            session = self._challenged(response)
+            session = self._challenged(peer, response)
             fails = session is None or (
                 sent > 1 and not session.is_stale and used is not None
             )
-            self._keep(where, None if fails else session)
             if session is None or fails or sent == _MOST_ROUNDS:
+                self._forget(where)
                 return
             if not request._can_rewind():
-                raise UnrewindableBodyError(
-                    _NO_BODY_TWICE, request=request, response=response
-                )
-            request.headers["Authorization"] = session.answer(request)
+                raise UnrewindableBodyError(_NO_BODY_TWICE, response=response)
+            used = session.answer(request, uri)
 
-    def _challenged(self, response: Any) -> _Session | None:
-        fields = response.headers.get_list("WWW-Authenticate")
+    def _challenged(self, peer: Peer, response: Any) -> _Session | None:
+        fields = response.headers.get_list(peer.challenge)
         offers = [
             session
             for challenge in parse_challenges(fields)
@@ -107,15 +148,18 @@ class DigestAuth(PasswordAuth):
         except (KeyError, ValueError):
             return None
 
-    def _keep(self, where: object, session: _Session | None) -> None:
+    def _keep(self, where: object, session: _Session) -> None:
         with lock:
-            if session is None:
-                self._sessions.pop(where, None)
-            else:
-                self._sessions[where] = session
+            self._sessions[where] = session
 
-    def _note_next_nonce(self, where: object, response: Any) -> None:
-        for field in response.headers.get_list("Authentication-Info"):
+    def _forget(self, where: object) -> None:
+        with lock:
+            self._sessions.pop(where, None)
+
+    def _note_next_nonce(
+        self, where: object, peer: Peer, response: Any
+    ) -> None:
+        for field in response.headers.get_list(peer.info):
             nonce = parse_parameters(field).get("nextnonce")
             if nonce:
                 with lock:
@@ -176,10 +220,9 @@ class _Session:
             if nonce != self._nonce:
                 self._nonce, self._count = nonce, 0
 
-    def answer(self, request: PreparedRequest) -> bytes:
+    def answer(self, request: Any, uri: str) -> bytes:
         """The value of Authorization. UnrewindableBodyError when the body has
         to be read for it and is there only once."""
-        uri = _target(request)
         a2 = f"{request.method}:{uri}"
         if self._qop == "auth-int":
             a2 += ":" + self._hash_body(request)
@@ -222,7 +265,7 @@ class _Session:
             body = content.encode() if isinstance(content, str) else content
             return self._hash(b"" if body is None else body)
         if not content.rewindable:
-            raise UnrewindableBodyError(_NO_BODY_TWICE, request=request)
+            raise UnrewindableBodyError(_NO_BODY_TWICE)
         content.rewind()  # it may have been sent before
         whole = self._hash.begin()
         while piece := content.next():
@@ -270,7 +313,7 @@ def _choose_qop(offered: str | None) -> str | None:
     raise ValueError(offered)
 
 
-def _target(request: PreparedRequest) -> str:
+def target_of(request: PreparedRequest) -> str:
     """Path and query as they stand in the request line: what may not stand
     there is sent percent-encoded."""
     return _NOT_IN_TARGET.sub(

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from .._core import Client
     from .auth import HasFlow
     from .cookies import CallCookies
+    from .proxy import Proxy
     from .retries import Attempts
 
 # What check_redirect returns to get the redirect itself; as good as False.
@@ -158,6 +159,7 @@ class Flow:
         self._hooks = Hooks(settings, arguments)
         self._auth = _auth(arguments, settings)
         self._netrc = settings.get("netrc")
+        self._proxies = _core._proxies(client)
         self._retries = _retries(client, arguments, settings)
         most = arguments.get("max_redirects")
         if most is None:
@@ -327,15 +329,57 @@ class Flow:
         return response
 
     def _send_once(self, request: PreparedRequest) -> Any:
+        sent = self._sent
+        if "proxy" in sent or "proxies" in sent or self._proxies is not None:
+            proxy = self._proxy(request)
+            sent = {**sent, "proxy": proxy or False, "proxies": None}
+            if proxy is not None and proxy.auth is not None:
+                return self._send_challenged(request, proxy, sent)
+        return self._send_plain(request, request.headers.raw, sent)
+
+    def _send_plain(
+        self, request: PreparedRequest, headers: Any, sent: dict[str, Any]
+    ) -> Any:
         return _core._send_once(
             self.client,
             request.method,
             request.url,
-            request.headers.raw,
+            headers,
             content=request._content(),
             request=request,
-            **self._sent,
+            **sent,
         )
+
+    # -- proxies
+
+    def _proxy(self, request: PreparedRequest) -> Proxy | None:
+        """The one that it goes through."""
+        from .proxies import choose
+
+        scheme, host, port = _core._origin(request.url)
+        given = self._sent.get("proxy"), self._sent.get("proxies")
+        where = request.url, scheme == "https", host, port
+        return choose(*given, self._proxies, *where)
+
+    def _send_challenged(
+        self, request: PreparedRequest, proxy: Proxy, sent: dict[str, Any]
+    ) -> Any:
+        if "Proxy-Authorization" in request.headers:
+            sent["proxy"] = proxy.without_auth()
+            return self._send_plain(request, request.headers.raw, sent)
+        from .proxy_auth import send
+
+        def send_once(value: bytes | None) -> Any:
+            headers = list(request.headers.raw)
+            if value is not None:
+                headers.append((b"Proxy-Authorization", value))
+            return self._send_plain(request, headers, sent)
+
+        def end(response: Any) -> None:
+            drain(self.client, response)
+
+        assert proxy.auth is not None
+        return send(proxy.auth, proxy.url, request, send_once, end)
 
     # -- other transports
 

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from typing import Any, TypeAlias
 
+    from .auth import PasswordAuth
+    from .digest import DigestAuth
+
     Fields: TypeAlias = tuple[tuple[bytes, bytes], ...]
     # Of the core: scheme, host, port, user, password, Proxy-Authorization,
     # headers. The scheme is an index into SCHEMES.
@@ -34,6 +37,9 @@ _TOKEN = frozenset(
     b"!#$%&'*+-.^_`|~0123456789"
     b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 )
+_AUTH_TAKES = (
+    "a proxy's auth must be (user, password) or an hpool.auth.DigestAuth"
+)
 _NOT_THE_CALLERS = (b"host", b"content-length", b"transfer-encoding")
 
 
@@ -44,7 +50,9 @@ class Proxy(Frozen):
              there is none), https (TLS to the proxy itself), socks5 (names are
              looked up here) or socks5h (by the proxy). User and password are
              percent-encoded. Ports are 80, 443 and 1080 if not given
-    auth     (user, password) instead of those in the URL
+    auth     (user, password) instead of those in the URL; or an
+             hpool.auth.DigestAuth, which answers the challenges of a proxy that
+             asks for Digest. As an attribute, that or None
     headers  mapping or pairs, sent to an http or https proxy: with CONNECT,
              and with each request it forwards; never to the server
     verify, cert, tls   how TLS is spoken to an https proxy, as for a client;
@@ -54,12 +62,15 @@ class Proxy(Frozen):
     cannot be; no text and no repr shows user or password.
     """
 
-    __slots__ = ("scheme", "host", "port", "core", "verify", "cert", "tls")
+    __slots__ = (
+        "scheme", "host", "port", "core", "auth", "verify", "cert", "tls",
+    )  # fmt: skip
 
     scheme: str
     host: str
     port: int
     core: Core
+    auth: DigestAuth | None
     verify: Any
     cert: Any
     tls: Any
@@ -68,7 +79,7 @@ class Proxy(Frozen):
         self,
         url: str,
         *,
-        auth: tuple[str | bytes, str | bytes] | None = None,
+        auth: tuple[str | bytes, str | bytes] | PasswordAuth | None = None,
         headers: Mapping[Any, Any] | Iterable[tuple[Any, Any]] | None = None,
         verify: Any = None,
         cert: Any = None,
@@ -79,17 +90,22 @@ class Proxy(Frozen):
                 f"a proxy's url must be a str, not {type(url).__name__}"
             )
         scheme, login, host, port = _parsed(url)
+        digest = None
         if auth is not None:
-            login = _pair(auth)
+            login, digest = _login_of(auth)
         fields, authorization = _fields(headers)
         socks = scheme >= SCHEMES.index("socks5")
+        user, password = login or (None, None)
         if socks:
-            _check_socks(login, fields, authorization)
-            user, password = login or (None, None)
-        else:
+            _check_socks(login, digest, fields, authorization)
+        elif digest is None:
             user = password = None
             if authorization is None and login is not None:
                 authorization = b"Basic " + b64encode(b":".join(login))
+        elif authorization is not None:
+            raise InvalidArgument(
+                "a proxy's headers: Proxy-Authorization is for its auth to say"
+            )
         core = (scheme, host, port, user, password, authorization, fields)
         self._fill(
             {
@@ -97,6 +113,7 @@ class Proxy(Frozen):
                 "host": host,
                 "port": port,
                 "core": core,
+                "auth": digest,
                 "verify": verify,
                 "cert": cert,
                 "tls": tls,
@@ -108,6 +125,15 @@ class Proxy(Frozen):
         """str: without user and password."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{self.scheme}://{host}:{self.port}"
+
+    def without_auth(self) -> Proxy:
+        """The same for a caller who says himself who he is."""
+        scheme, host, port, _, _, _, fields = self.core
+        core = (scheme, host, port, None, None, None, fields)
+        values = dict(zip(self.__slots__, self._values()))
+        made = Proxy.__new__(Proxy)
+        made._fill({**values, "core": core, "auth": None})
+        return made
 
     def __repr__(self) -> str:
         return f"<Proxy {self.url}>"
@@ -244,11 +270,23 @@ def _port(text: str, default: int) -> int:
 # ---- what is said to it ------------------------------------------------------
 
 
-def _pair(auth: Any) -> tuple[bytes, bytes]:
-    if not isinstance(auth, (tuple, list)) or len(auth) != 2:
-        raise TypeError("a proxy's auth must be (user, password)")
+def _login_of(auth: Any) -> tuple[tuple[bytes, bytes], DigestAuth | None]:
+    """(user and password, the Digest that is made of them or None)."""
+    digest = None
+    if not isinstance(auth, (tuple, list)):
+        from .auth import BasicAuth, of
+        from .digest import DigestAuth
+
+        auth = of(auth) if hasattr(auth, "username") else auth
+        if isinstance(auth, DigestAuth):
+            digest = auth
+        elif not isinstance(auth, BasicAuth):
+            raise TypeError(_AUTH_TAKES)
+        auth = auth.username, auth.password
+    if len(auth) != 2:
+        raise TypeError(_AUTH_TAKES)
     user, password = auth
-    return _bytes("auth", user), _bytes("auth", password)
+    return (_bytes("auth", user), _bytes("auth", password)), digest
 
 
 def _bytes(name: str, value: Any, encoding: str = "utf-8") -> bytes:
@@ -268,11 +306,16 @@ def _bytes(name: str, value: Any, encoding: str = "utf-8") -> bytes:
 
 def _check_socks(
     login: tuple[bytes, bytes] | None,
+    digest: DigestAuth | None,
     fields: Fields,
     authorization: bytes | None,
 ) -> None:
     if fields or authorization is not None:
         raise InvalidArgument("headers mean nothing to a SOCKS proxy")
+    if digest is not None:
+        raise InvalidArgument(
+            "a SOCKS proxy takes auth=(user, password), and no Digest"
+        )
     if login is not None and not all(0 < len(part) < 256 for part in login):
         raise InvalidProxyURL(
             "SOCKS5 takes a user and a password of 1 to 255 bytes each"

@@ -149,6 +149,26 @@ test_tunnel(void)
     kit_free(&k);
 }
 
+/* What is to be said is said once, and then forgotten. */
+static void
+test_authorize(void)
+{
+    kit k;
+    kit_init(&k, "http://proxy:3128");
+    PLAY(&k, {.op = SCRIPT_AGAIN}, OK_200);
+    CHECK_INT(hp_conn_authorize(&k.c, HP_SPAN_LIT("Digest old")), 0);
+    CHECK_INT(hp_conn_authorize(&k.c, HP_SPAN_LIT("Digest x")), 0);
+    CHECK_INT(run(&k), HP_STEP_DONE);
+    CHECK(k.c.authorization == NULL);
+    WROTE(&k, 0,
+          "CONNECT h.test:443 HTTP/1.1\r\nHost: h.test:443\r\n"
+          "Proxy-Authorization: Digest x\r\n\r\n");
+    kit_free(&k);
+    kit_init(&k, "http://proxy:3128");
+    CHECK_INT(hp_conn_authorize(&k.c, HP_SPAN_LIT("Digest x")), 0);
+    kit_free(&k); /* never begun */
+}
+
 /* Who forwards is sent the request at once. */
 static void
 test_forward(void)
@@ -554,6 +574,7 @@ int
 main(void)
 {
     RUN(test_tunnel);
+    RUN(test_authorize);
     RUN(test_forward);
     RUN(test_socks_by_name);
     RUN(test_socks_looked_up_here);

@@ -264,6 +264,39 @@ test_own_authorization_for_a_tunnel(void)
     end();
 }
 
+/* A proxy that asks is told something else each time in the name of one user,
+ * who is in the key. A refusal that is to be answered is told at once. */
+static void
+test_answers_to_a_challenge(void)
+{
+    hp_err err = {0};
+    hp_tls_config tls = {.verify = false};
+    hp_proxy_config c = kit_proxy_config("http://p:3128");
+    c.user = c.password = HP_SPAN_LIT("me");
+    kit_init(&k);
+    k.r.proxy = kit_proxy_of(&c);
+    k.r.tls = hp_tls_get(&tls, &err);
+    k.r.url = HP_SPAN_LIT("https://a.test/x");
+    hp_exchange *plain = kit_new(&k);
+    kit_field(&k, "Proxy-Authorization", "Digest one");
+    hp_exchange *one = kit_new(&k);
+    CHECK(plain->key.proxy == k.r.proxy && one->key.proxy == k.r.proxy);
+    CHECK(hp_span_eq(plain->key.text, one->key.text));
+    CHECK_SPAN(one->prepared->head, "GET /x HTTP/1.1\r\nHost: a.test\r\n\r\n");
+    PLAY(&k, SCRIPT_BYTES("HTTP/1.1 407 Auth\r\nA: 1\r\n\r\n"));
+    CHECK_INT(kit_head(&k, one), HP_GO_ERROR);
+    CHECK_ERR(one, HP_E_PROXY);
+    CHECK_INT(one->err.status, 407);
+    CHECK_SPAN(kit_facts(one).proxy_lines, "A: 1\r\n");
+    CHECK_SPAN(script_written(&k.scripts[0]),
+               "CONNECT a.test:443 HTTP/1.1\r\nHost: a.test:443\r\n"
+               "Proxy-Authorization: Digest one\r\n\r\n");
+    hp_exchange_free(plain);
+    hp_exchange_free(one);
+    hp_tls_unref(k.r.tls);
+    end();
+}
+
 /* ---- what is remembered, and what is refused ---- */
 
 static void
@@ -342,6 +375,7 @@ main(void)
     RUN(test_socks_is_not_seen);
     RUN(test_not_for_a_direct_target);
     RUN(test_own_authorization_for_a_tunnel);
+    RUN(test_answers_to_a_challenge);
     RUN(test_remembered_by_proxy);
     RUN(test_no_unix_socket_beside_it);
     RUN(test_budget);

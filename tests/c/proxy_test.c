@@ -160,15 +160,61 @@ test_refusals(void)
 }
 
 static void
-check_connect(hp_proxy *p, const char *want)
+check_authorized(hp_proxy *p, const char *authorization, const char *want)
 {
     hp_buf out;
     hp_err err = {0};
     hp_buf_init(&out, NULL, 0, 10000);
-    CHECK_INT(hp_proxy_write_connect(p, HP_SPAN_LIT("h.test:443"), &out, &err),
+    CHECK_INT(hp_proxy_write_connect(p, HP_SPAN_LIT("h.test:443"),
+                                     hp_span_or_none(authorization), &out,
+                                     &err),
               0);
     CHECK_SPAN(hp_span_of(out.ptr, out.len), want);
     hp_buf_free(&out);
+}
+
+static void
+check_connect(hp_proxy *p, const char *want)
+{
+    check_authorized(p, NULL, want);
+}
+
+/* As whom a proxy is used is part of the setting, and is not said. */
+static void
+test_challenging(void)
+{
+    hp_proxy *plain = kit_proxy("http://p:1");
+    hp_proxy_config c = kit_proxy_config("http://p:1");
+    c.user_agent = HP_SPAN_LIT("ours");
+    c.user = c.password = HP_SPAN_LIT("me");
+    hp_proxy *mine = kit_proxy_of(&c), *again = kit_proxy_of(&c);
+    c.password = HP_SPAN_LIT("you");
+    hp_proxy *other = kit_proxy_of(&c);
+    CHECK(hp_proxy_is_challenging(mine) && !hp_proxy_is_challenging(plain));
+    CHECK(mine == again && mine != other && mine != plain);
+    check_connect(mine, "CONNECT h.test:443 HTTP/1.1\r\nHost: h.test:443\r\n"
+                        "User-Agent: ours\r\n\r\n");
+    check_authorized(mine, "Digest x",
+                     "CONNECT h.test:443 HTTP/1.1\r\nHost: h.test:443\r\n"
+                     "Proxy-Authorization: Digest x\r\n"
+                     "User-Agent: ours\r\n\r\n");
+    hp_proxy *socks = kit_proxy("socks5://x:y@p:1");
+    CHECK(!hp_proxy_is_challenging(socks));
+    hp_proxy *all[] = {plain, mine, again, other, socks};
+    for (int i = 0; i < 5; i++)
+        hp_proxy_unref(all[i]);
+    CHECK_INT(hp_proxy_known(), 0);
+}
+
+/* What is said in place of the setting's own stands there alone. */
+static void
+test_authorization_in_place(void)
+{
+    hp_proxy *p = kit_proxy("http://Basic YTpi@p:1");
+    check_authorized(p, "Basic x",
+                     "CONNECT h.test:443 HTTP/1.1\r\nHost: h.test:443\r\n"
+                     "Proxy-Authorization: Basic x\r\n\r\n");
+    hp_proxy_unref(p);
 }
 
 static void
@@ -281,6 +327,8 @@ main(void)
     RUN(test_names);
     RUN(test_refusals);
     RUN(test_fields);
+    RUN(test_challenging);
+    RUN(test_authorization_in_place);
     RUN(test_no_memory);
     RUN(test_threads);
     RUN(test_fork);

@@ -19,11 +19,14 @@ typedef struct ask {
     const char *host;
     uint16_t port;
     const hp_addr *addr;
+    const char *authorization;
 } ask;
 
-static const ask CONNECT = {"http://p:3128", "h.test", 443, NULL};
-static const ask SOCKS = {"socks5h://p:1080", "h.test", 443, NULL};
-static const ask LOGIN = {"socks5h://me:pw@p:1080", "h.test", 443, NULL};
+#define NO_SPAN ((hp_span){NULL, 0})
+
+static const ask CONNECT = {"http://p:3128", "h.test", 443, NULL, NULL};
+static const ask SOCKS = {"socks5h://p:1080", "h.test", 443, NULL, NULL};
+static const ask LOGIN = {"socks5h://me:pw@p:1080", "h.test", 443, NULL, NULL};
 
 /* How one ended. */
 typedef struct end {
@@ -78,7 +81,8 @@ play_events(const ask *a, const script_event *events, size_t n)
     hp_stream *stream = script_open(&s, NULL);
     hp_proxy *p = kit_proxy(a->proxy);
     hp_tunnel *t =
-        hp_tunnel_new(p, a->host, a->port, a->addr, MAX_HEAD, &e.err);
+        hp_tunnel_new(p, a->host, a->port, a->addr,
+                      hp_span_or_none(a->authorization), MAX_HEAD, &e.err);
     CHECK(t);
     int steps = 0;
     do {
@@ -202,6 +206,11 @@ test_connect(void)
     hold(&a, SAY("HTTP/1.1 200\r\n\r\n"),
          SAY("CONNECT h.test:443 HTTP/1.1\r\nHost: h.test:443\r\n"
              "Proxy-Authorization: Basic eDp5\r\n\r\n"));
+    a = CONNECT;
+    a.authorization = "Digest x";
+    hold(&a, SAY("HTTP/1.1 200\r\n\r\n"),
+         SAY("CONNECT h.test:443 HTTP/1.1\r\nHost: h.test:443\r\n"
+             "Proxy-Authorization: Digest x\r\n\r\n"));
 }
 
 /* The last one, and that alone. */
@@ -292,9 +301,13 @@ test_connect_refused(void)
          REFUSED "407 Auth; it wants credentials: put them into the proxy's "
                  "URL, http://user:password@host:port"},
         {407, "HTTP/1.1 407 Auth\r\nProxy-Authenticate: NTLM\r\n\r\n",
-         REFUSED "407 Auth; it wants credentials: put them into the proxy's "
-                 "URL, http://user:password@host:port (it asks for NTLM; only "
-                 "Basic is spoken)"},
+         REFUSED "407 Auth; it asks for NTLM, which is not spoken here (Basic "
+                 "and Digest are)"},
+        {407,
+         "HTTP/1.1 407 Auth\r\nProxy-Authenticate: NTLM\r\n"
+         "Proxy-Authenticate: digest realm=x\r\n\r\n",
+         REFUSED "407 Auth; it asks for Digest: give its Proxy "
+                 "auth=DigestAuth(user, password)"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         size_t n = strlen(rows[i].say);
@@ -307,6 +320,11 @@ test_connect_refused(void)
     ask a = CONNECT;
     a.proxy = "http://Basic c2VjcmV0@p:3128";
     end e = play(&a, SAY("HTTP/1.1 407 Auth\r\n\r\n"), 3, SCRIPT_DATA);
+    check_text(&e,
+               REFUSED "407 Auth; it does not accept the credentials given");
+    a = CONNECT;
+    a.authorization = "Digest x";
+    e = play(&a, SAY("HTTP/1.1 407 Auth\r\n\r\n"), 3, SCRIPT_DATA);
     check_text(&e,
                REFUSED "407 Auth; it does not accept the credentials given");
 }
@@ -451,7 +469,7 @@ test_socks_long_names(void)
     memset(name, 'n', 256);
     name[256] = '\0';
     hp_proxy *p = kit_proxy("socks5h://p:1080");
-    CHECK(hp_tunnel_new(p, name, 80, NULL, MAX_HEAD, &err) == NULL);
+    CHECK(hp_tunnel_new(p, name, 80, NULL, NO_SPAN, MAX_HEAD, &err) == NULL);
     CHECK_INT(err.code, HP_E_PROXY);
     CHECK_STR(err.text, "the proxy socks5h://p:1080 cannot be asked for a host "
                         "name of more than 255 bytes");
@@ -543,7 +561,9 @@ try(const ask *a, const char *say, size_t n, long allocations)
     hp_stream *stream = script_open(&s, NULL);
     hp_proxy *p = kit_proxy(a->proxy);
     hp_mem_fail_after(allocations);
-    hp_tunnel *t = hp_tunnel_new(p, a->host, a->port, a->addr, MAX_HEAD, &err);
+    hp_tunnel *t =
+        hp_tunnel_new(p, a->host, a->port, a->addr,
+                      hp_span_or_none(a->authorization), MAX_HEAD, &err);
     while (t && err.code == HP_OK && hp_tunnel_step(t, stream, &err) < 0)
         ;
     hp_mem_fail_after(-1);

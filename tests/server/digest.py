@@ -9,9 +9,10 @@ and says in `refusals` what was wrong with any other.
 
 import hashlib
 import re
+import threading
 from urllib.parse import unquote_to_bytes
 
-from tests.server.scripted import respond
+from tests.server.scripted import respond, serve
 
 HASHES = {"MD5": "md5", "SHA-256": "sha256", "SHA-512-256": "sha512_256"}
 FIELD = re.compile(r'([a-z*]+)=("(?:[^"\\]|\\.)*"|[^",\s]+)(?:, |$)')
@@ -40,6 +41,11 @@ def fields_of(authorization):
 
 
 class Digest:
+    STATUS = 401
+    CHALLENGE = "WWW-Authenticate"
+    ANSWER = "Authorization"
+    INFO = "Authentication-Info"
+
     def __init__(
         self,
         username="Mufasa",
@@ -78,7 +84,7 @@ class Digest:
         self.accepted.append(fields)
         more = {}
         if self.next_nonce:
-            more["Authentication-Info"] = f'nextnonce="{self.new_nonce()}"'
+            more[self.INFO] = f'nextnonce="{self.new_nonce()}"'
         return respond(b"welcome", headers=more)
 
     def new_nonce(self):
@@ -103,9 +109,9 @@ class Digest:
         return "Digest " + ", ".join(parts)
 
     def refuse(self, stale=False):
-        fields = [("WWW-Authenticate", value) for value in self.also]
-        fields.append(("WWW-Authenticate", self.challenge(stale)))
-        return respond(b"refused" * 50, status=401, headers=fields)
+        fields = [(self.CHALLENGE, value) for value in self.also]
+        fields.append((self.CHALLENGE, self.challenge(stale)))
+        return respond(b"refused" * 50, status=self.STATUS, headers=fields)
 
     @staticmethod
     def escape(text):
@@ -114,7 +120,7 @@ class Digest:
     # -- the check
 
     def check(self, request):
-        authorization = request.get("Authorization")
+        authorization = request.get(self.ANSWER)
         if authorization is None:
             raise Refused("no credentials")
         fields = fields_of(authorization)
@@ -187,3 +193,48 @@ class Digest:
         if self.qop:
             middle += [fields["nc"], fields["cnonce"], fields["qop"]]
         return self.hash(":".join([ha1, *middle, self.hash(a2.encode())]).encode())
+
+
+class ProxyDigest(Digest):
+    """The same of a proxy, which answers in the server's place."""
+
+    STATUS = 407
+    CHALLENGE = "Proxy-Authenticate"
+    ANSWER = "Proxy-Authorization"
+    INFO = "Proxy-Authentication-Info"
+
+    def __init__(self, *arguments, **how):
+        super().__init__(*arguments, **how)
+        self.lock = threading.Lock()  # of many connections at once
+
+    def __call__(self, request):
+        with self.lock:
+            return super().__call__(request)
+
+    def refuse(self, stale=False):
+        """Squid calls a nonce stale, too, when its counts come out of order."""
+        return super().refuse(stale or self.refusals[-1].startswith("nc "))
+
+    def check_count(self, fields):
+        """Counts may be left out, as with squid: a tunnel that is there needs
+        no answer."""
+        count = int(fields["nc"], 16)
+        if count > self.nonces[fields["nonce"]]:
+            self.nonces[fields["nonce"]] = count - 1
+        super().check_count(fields)
+
+    def tunnel(self, context, *then):
+        """A script: a tunnel to itself for who is right, else it closes."""
+
+        def script(connection):
+            request = connection.expect()
+            answer = self(request)
+            if answer.startswith(b"HTTP/1.1 407"):
+                connection.send(answer)
+                return
+            connection.send(b"HTTP/1.1 200 Connection established\r\n\r\n")
+            connection.start_tls(context)
+            for step in then or [serve(respond(b"ok"))]:
+                step(connection)
+
+        return [script]

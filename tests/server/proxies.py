@@ -15,6 +15,7 @@ from tests.server.scripted import expect, respond, send, serve, start_tls
 
 USER, PASSWORD = "me", "p:w/@ %"  # to be percent-encoded in a URL
 LOGIN = "me:p%3Aw%2F%40%20%25"
+DIGEST_PASSWORD = "p/w@ %"  # the helper's file has no other colon
 BASIC = "Basic " + b64encode(f"{USER}:{PASSWORD}".encode()).decode()
 
 # ---- scripted ones -----------------------------------------------------------
@@ -44,9 +45,9 @@ PidFile "{folder}/pid"
 SQUID = """
 http_port 127.0.0.1:{port}
 https_port 127.0.0.1:{tls_port} tls-cert={chain} tls-key={key}
-auth_param basic program {folder}/login
-auth_param basic children 1
-auth_param basic realm test
+auth_param {scheme} program {helper}
+auth_param {scheme} children 1
+auth_param {scheme} realm test
 acl login proxy_auth REQUIRED
 acl connect method CONNECT
 acl forbidden dstdomain forbidden.test
@@ -148,11 +149,12 @@ class Tinyproxy(Server):
 
 
 class Squid(Server):
-    """An http and https proxy that wants credentials. It knows no host
-    "forbidden.test"."""
+    """An http and https proxy that wants credentials: Basic or, of USER with
+    DIGEST_PASSWORD, Digest. It knows no host "forbidden.test"."""
 
-    def __init__(self, folder, certificate):
+    def __init__(self, folder, certificate, digest=False):
         self._certificate = certificate
+        self._digest = digest
         super().__init__(folder)
         self.url = f"http://127.0.0.1:{self.port}"
         self.login_url = f"http://{LOGIN}@127.0.0.1:{self.port}"
@@ -161,10 +163,10 @@ class Squid(Server):
     def configure(self):
         self.tls_port = free_port()
         chain, key = (self._own(path) for path in self._certificate)
-        login = self.folder / "login"
-        login.write_text(SQUID_LOGIN)
-        login.chmod(0o755)
+        scheme, helper = self._digest_helper() if self._digest else self._helper()
         text = SQUID.format(
+            scheme=scheme,
+            helper=helper,
             port=self.port,
             tls_port=self.tls_port,
             folder=self.folder,
@@ -173,6 +175,17 @@ class Squid(Server):
         )
         (self.folder / "conf").write_text(text)
         self._give_away()
+
+    def _helper(self):
+        login = self.folder / "login"
+        login.write_text(SQUID_LOGIN)
+        login.chmod(0o755)
+        return "basic", login
+
+    def _digest_helper(self):
+        users = self.folder / "users"
+        users.write_text(f"{USER}:{DIGEST_PASSWORD}\n")
+        return "digest", f"/usr/lib/squid/digest_file_auth {users}"
 
     def _own(self, path):
         return shutil.copy(path, self.folder)
