@@ -358,6 +358,8 @@ hp_span hp_exchange_fields(const hp_exchange *ex);   /* for hp_field_next */
 hp_span hp_exchange_trailers(const hp_exchange *ex); /* after the end */
 /* Bytes still to come before decoding; -1 = unknown; 0 = ended. */
 int64_t hp_exchange_left(const hp_exchange *ex);
+/* Bytes that reads have taken, counted before decoding. */
+int64_t hp_exchange_taken(const hp_exchange *ex);
 /* Content decoding is in effect: sizes of reads cannot be known. */
 bool hp_exchange_decodes(const hp_exchange *ex);
 bool hp_exchange_ended(const hp_exchange *ex); /* end of body seen */

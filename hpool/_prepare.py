@@ -140,12 +140,13 @@ def encode_json(obj: object) -> bytes:
 def encode_data(data: object) -> tuple[Any, str | None]:
     """(body, content type) of a data= that is not bytes or str.
 
-    A mapping or pairs become a form; a file or an iterable of pieces is the
-    body itself. Nothing in a form is no body: (None, None).
+    A mapping or pairs become a form, which is str as in requests; a file or an
+    iterable of pieces is the body itself. Nothing in a form is no body:
+    (None, None).
     """
     if not _is_form(data):
         return data, None
-    body = _query_string(data, "data").encode("ascii")
+    body = _query_string(data, "data")
     return (body, FORM) if body else (None, None)
 
 

@@ -131,6 +131,22 @@ hpy_arg_size(PyObject *v, const char *what, int64_t fallback, int64_t *out)
     return *out == -1 && PyErr_Occurred() ? -1 : 0;
 }
 
+int
+hpy_arg_only_size(PyObject *const *args, Py_ssize_t nargs, const char *name,
+                  Py_ssize_t *out)
+{
+    int64_t n;
+    if (nargs > 1) {
+        PyErr_Format(PyExc_TypeError,
+                     "%s() takes at most 1 argument (%zd given)", name, nargs);
+        return -1;
+    }
+    if (hpy_arg_size(nargs ? args[0] : NULL, "size", -1, &n) < 0)
+        return -1;
+    *out = (Py_ssize_t)n;
+    return 0;
+}
+
 static hp_ns
 ns_of(double seconds)
 {

@@ -20,10 +20,15 @@ int hpy_args_parse(hpy_state *st, const hpy_signature *sig,
                    PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames,
                    PyObject **out);
 
-/* None or missing: `fallback`. -1 with TypeError naming `what`. A size that does
- * not fit is the largest there is. */
+/* None or missing: `fallback`. -1 with TypeError naming `what`. A size that
+ * does not fit is the largest there is. */
 int hpy_arg_bool(PyObject *v, const char *what, bool fallback, bool *out);
 int hpy_arg_size(PyObject *v, const char *what, int64_t fallback, int64_t *out);
+
+/* The size argument of `name`, the only one it takes, -1 without one. RAISES.
+ */
+int hpy_arg_only_size(PyObject *const *args, Py_ssize_t nargs, const char *name,
+                      Py_ssize_t *out);
 
 /* The UTF-8 of a str, which owns it. What has none (half a surrogate pair)
  * raises the exception of `code`. */

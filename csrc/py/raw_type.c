@@ -56,6 +56,13 @@ amt_signature(const char *name)
                            HPY_BIT(AMT) | HPY_BIT(DECODE_CONTENT)};
 }
 
+/* `all`: whatever was read is all there was. */
+static void
+note_end(hpy_response *r, bool all, PyObject *read)
+{
+    r->raw_ended |= all || PyBytes_GET_SIZE(read) == 0;
+}
+
 static PyObject *
 read_as(PyObject *op, PyObject *const *args, Py_ssize_t nargs,
         PyObject *kwnames, const char *name, hp_read_how how)
@@ -65,7 +72,11 @@ read_as(PyObject *op, PyObject *const *args, Py_ssize_t nargs,
     bool undecoded;
     if (parse_amt(op, &sig, args, nargs, kwnames, -1, &n, &undecoded) < 0)
         return NULL;
-    return hpy_response_read(RESPONSE(op), n, (hpy_read){how, undecoded});
+    PyObject *v =
+        hpy_response_read(RESPONSE(op), n, (hpy_read){how, undecoded});
+    if (v != NULL && n != 0)
+        note_end(RESPONSE(op), n < 0 && how == HP_READ_FULL, v);
+    return v;
 }
 
 static PyObject *
@@ -83,16 +94,32 @@ raw_read1(PyObject *op, PyObject *const *args, Py_ssize_t nargs,
 }
 
 static PyObject *
+stream_as(PyObject *op, PyObject *const *args, Py_ssize_t nargs,
+          PyObject *kwnames, const char *name, int64_t size)
+{
+    hpy_signature sig = amt_signature(name);
+    Py_ssize_t n;
+    bool undecoded;
+    if (parse_amt(op, &sig, args, nargs, kwnames, size, &n, &undecoded) < 0)
+        return NULL;
+    if (hpy_response_is_consumed(RESPONSE(op))) /* as a file at its end */
+        return PyObject_GetIter(RESPONSE(op)->st->no_bytes);
+    hp_read_how how = n < 0 ? HP_READ_SOME : HP_READ_FULL;
+    return hpy_chunks_new(RESPONSE(op), n, (hpy_read){how, undecoded});
+}
+
+static PyObject *
 raw_stream(PyObject *op, PyObject *const *args, Py_ssize_t nargs,
            PyObject *kwnames)
 {
-    hpy_signature sig = amt_signature("stream");
-    Py_ssize_t n;
-    bool undecoded;
-    if (parse_amt(op, &sig, args, nargs, kwnames, 65536, &n, &undecoded) < 0)
-        return NULL;
-    hp_read_how how = n < 0 ? HP_READ_SOME : HP_READ_FULL;
-    return hpy_chunks_new(RESPONSE(op), n, (hpy_read){how, undecoded});
+    return stream_as(op, args, nargs, kwnames, "stream", 65536);
+}
+
+static PyObject *
+raw_read_chunked(PyObject *op, PyObject *const *args, Py_ssize_t nargs,
+                 PyObject *kwnames)
+{
+    return stream_as(op, args, nargs, kwnames, "read_chunked", -1);
 }
 
 static PyObject *
@@ -108,7 +135,79 @@ raw_readinto(PyObject *op, PyObject *buffer)
     return n < 0 ? NULL : PyLong_FromSsize_t(n);
 }
 
+/* ---- lines ---- */
+
+static int
+check_lines(hpy_response *r)
+{
+    if (r->raw_decodes || r->ex == NULL || !hp_exchange_decodes(r->ex))
+        return 0;
+    return hpy_raise_argument(
+        r->st, "a coded body has no lines; set raw.decode_content = True, or "
+               "read those of the response itself");
+}
+
+static PyObject *
+raw_readline(PyObject *op, PyObject *const *args, Py_ssize_t nargs)
+{
+    Py_ssize_t n;
+    if (hpy_arg_only_size(args, nargs, "readline", &n) < 0 ||
+        check_lines(RESPONSE(op)) < 0)
+        return NULL;
+    PyObject *line = hpy_response_readline(RESPONSE(op), n);
+    if (line != NULL && n != 0)
+        note_end(RESPONSE(op), false, line);
+    return line;
+}
+
+static PyObject *
+raw_readlines(PyObject *op, PyObject *unused)
+{
+    return PySequence_List(op);
+}
+
+static PyObject *
+raw_next(PyObject *op)
+{
+    PyObject *line = raw_readline(op, NULL, 0);
+    if (line != NULL && PyBytes_GET_SIZE(line) == 0)
+        Py_CLEAR(line);
+    return line;
+}
+
 /* ---- the rest ---- */
+
+static PyObject *
+raw_tell(PyObject *op, PyObject *unused)
+{
+    hpy_response *r = RESPONSE(op);
+    if (hpy_response_enter(r) < 0)
+        return NULL;
+    int64_t at = hpy_response_tell_raw(r);
+    hpy_response_leave(r);
+    return PyLong_FromLongLong(at);
+}
+
+/* Or at its end, so that loops until then end. */
+static PyObject *
+get_closed(PyObject *op, void *closure)
+{
+    hpy_response *r = RESPONSE(op);
+    bool closed = r->ex != NULL && atomic_load(&r->closed);
+    return PyBool_FromLong(r->raw_ended || closed);
+}
+
+static PyObject *
+raw_isclosed(PyObject *op, PyObject *unused)
+{
+    return get_closed(op, NULL);
+}
+
+static PyObject *
+raw_enter(PyObject *op, PyObject *unused)
+{
+    return Py_NewRef(op);
+}
 
 static PyObject *
 raw_close(PyObject *op, PyObject *unused)
@@ -116,6 +215,12 @@ raw_close(PyObject *op, PyObject *unused)
     if (hpy_response_close(RESPONSE(op)) < 0)
         return NULL;
     Py_RETURN_NONE;
+}
+
+static PyObject *
+raw_exit(PyObject *op, PyObject *args)
+{
+    return raw_close(op, NULL);
 }
 
 static PyObject *
@@ -201,6 +306,22 @@ static PyMethodDef raw_methods[] = {
     {"stream", FASTKW(raw_stream),
      PyDoc_STR("stream($self, /, amt=65536, decode_content=None)\n--\n\n"
                "Iterates over the body in pieces of `amt` bytes.")},
+    {"read_chunked", FASTKW(raw_read_chunked),
+     PyDoc_STR("read_chunked($self, /, amt=None, decode_content=None)\n--\n\n"
+               "stream(), in pieces as they arrive.")},
+    {"readline", (PyCFunction)(void (*)(void))raw_readline, METH_FASTCALL,
+     PyDoc_STR("readline($self, size=-1, /)\n--\n\n"
+               "A line with its end, of at most `size` bytes. ValueError for\n"
+               "one that is coded, unless decode_content is set.")},
+    {"readlines", raw_readlines, METH_NOARGS, HPY_FILE_DOC("readlines")},
+    {"tell", raw_tell, METH_NOARGS,
+     PyDoc_STR(
+         "tell($self, /)\n--\n\n"
+         "How many bytes of the body reads have taken, before decoding.")},
+    {"isclosed", raw_isclosed, METH_NOARGS,
+     PyDoc_STR("isclosed($self, /)\n--\n\nThe same as closed.")},
+    {"__enter__", raw_enter, METH_NOARGS, NULL},
+    {"__exit__", raw_exit, METH_VARARGS, NULL},
     {"close", raw_close, METH_NOARGS,
      PyDoc_STR("close($self, /)\n--\n\nClose the response.")},
     {"release_conn", raw_close, METH_NOARGS,
@@ -218,7 +339,8 @@ static PyGetSetDef raw_getset[] = {
     {"status", get_of_response, NULL, "int.", "status"},
     {"reason", get_of_response, NULL, "str.", "reason"},
     {"version", get_of_response, NULL, "int: 11 or 10.", "version"},
-    {"closed", get_of_response, NULL, "bool.", "closed"},
+    {"closed", get_closed, NULL,
+     "bool: closed, or a read() or readline() has seen the end.", NULL},
     {"decode_content", get_decode_content, set_decode_content,
      "bool: whether reads decode when they are not told.", NULL},
     {NULL, NULL, NULL, NULL, NULL},
@@ -229,6 +351,8 @@ static PyType_Slot raw_slots[] = {
     {Py_tp_dealloc, raw_dealloc},
     {Py_tp_traverse, raw_traverse},
     {Py_tp_clear, raw_clear},
+    {Py_tp_iter, PyObject_SelfIter},
+    {Py_tp_iternext, raw_next},
     {Py_tp_methods, raw_methods},
     {Py_tp_getset, raw_getset},
     {0, NULL},

@@ -22,6 +22,7 @@ typedef struct hpy_ahead {
 typedef struct hpy_response {
     PyObject_HEAD hpy_state *st;
     PyObject *weakrefs;
+    PyObject *dict;  /* what was put on it, by a hook say; NULL: nothing */
     hp_exchange *ex; /* NULL: made from Python, `content` is there then */
     /* the request; fixed once it was sent */
     hpy_client *client;     /* NULL when made from Python */
@@ -34,7 +35,7 @@ typedef struct hpy_response {
     bool decode;
     bool exact; /* a hop of policy: call_headers are all there are */
     /* the answer; fixed once the head is there */
-    int status, minor;
+    int status, minor; /* status 0: made from Python, and not yet said */
     hp_ns elapsed;
     bool empty; /* there is no body */
     bool asks;  /* it has a Location or a Set-Cookie */
@@ -53,6 +54,7 @@ typedef struct hpy_response {
     PyObject *headers, *reason, *history, *attempts, *request, *cookies;
     PyObject *encoding; /* what was assigned, or NULL */
     bool raw_decodes;   /* raw.decode_content */
+    bool raw_ended;     /* a read of raw has seen the end */
 } hpy_response;
 
 extern PyType_Spec hpy_response_spec;
@@ -66,6 +68,19 @@ hpy_response *hpy_response_new(hpy_client *c, PyObject *method);
 /* Response.__new__ (response_made.c). */
 PyObject *hpy_response_make(PyTypeObject *type, PyObject *args,
                             PyObject *kwargs);
+/* The attributes of one that was made from Python can be assigned: the closure
+ * of their getset entries. */
+typedef struct hpy_made_field {
+    const char *name;
+    int (*put)(hpy_response *r, PyObject *value);
+} hpy_made_field;
+extern const hpy_made_field hpy_made_status, hpy_made_reason, hpy_made_url,
+    hpy_made_headers, hpy_made_request, hpy_made_history, hpy_made_elapsed,
+    hpy_made_cookies;
+int hpy_response_set_made(PyObject *op, PyObject *value, void *field);
+/* requests' name for the content, which hooks assign. */
+PyObject *hpy_response_get_kept(PyObject *op, void *closure);
+int hpy_response_set_kept(PyObject *op, PyObject *value, void *closure);
 /* Drives to the head and takes status and version from it. RAISES. */
 int hpy_response_head(hpy_response *r);
 /* The same for a wait, hp_drive_pause. RAISES. */
@@ -98,6 +113,10 @@ PyObject *hpy_response_content(hpy_response *r);
 int hpy_response_drain(hpy_response *r, size_t most, hp_ns limit);
 /* `content` if it is there; new reference, else NULL without an exception. */
 PyObject *hpy_response_cached(hpy_response *r);
+/* How many bytes file-like reads are from the beginning, before decoding. */
+int64_t hpy_response_tell_raw(hpy_response *r);
+/* Puts `content` in the place of the body; takes it. Enters. */
+int hpy_response_keep(hpy_response *r, PyObject *content);
 /* Streamed to its end: there is nothing left for an iterator. */
 bool hpy_response_is_consumed(hpy_response *r);
 

@@ -8,14 +8,15 @@
     "ClosedError after close(); ConcurrentUse while another thread reads."
 
 static const char hpy_response_doc[] =
-    "Response(status, headers=None, content=b'', *, url='', method='GET', "
+    "Response(status=None, headers=None, content=b'', *, url='', method='GET', "
     "request=None, reason='', http_version='HTTP/1.1', encoding=None, "
     "elapsed=None, history=None)\n--\n\n"
     "An answer. It is a binary file of the decoded body as well: read(),\n"
     "readline(), readinto() and iteration over lines.\n\n"
     "Its connection is free once the body has been read to its end; leaving\n"
     "a with block, close() and garbage collection give it back as well. True\n"
-    "if the status is below 400. Made by hand it is a read one, for tests.";
+    "if the status is below 400. Made by hand it is a read one, for tests,\n"
+    "and its attributes can be assigned.";
 
 static const char hpy_read_doc[] =
     "read($self, size=-1, /)\n--\n\n"

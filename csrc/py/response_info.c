@@ -76,7 +76,8 @@ get_url(PyObject *op, void *closure)
 static PyObject *
 get_status(PyObject *op, void *closure)
 {
-    return PyLong_FromLong(SELF->status);
+    return SELF->status == 0 ? Py_NewRef(Py_None)
+                             : PyLong_FromLong(SELF->status);
 }
 
 PyObject *
@@ -360,12 +361,17 @@ get_raw(PyObject *op, void *closure)
     return hpy_raw_new(SELF);
 }
 
+#define MADE hpy_response_set_made
+
 PyGetSetDef hpy_response_getset[] = {
-    {"status_code", get_status, NULL, "int: 100 to 999.", NULL},
-    {"status", get_status, NULL, "int: the same as status_code.", NULL},
-    {"reason", get_reason, NULL, "str: the reason phrase, perhaps empty.",
-     NULL},
-    {"reason_phrase", get_reason, NULL, "str: the same as reason.", NULL},
+    {"status_code", get_status, MADE, "int: 100 to 999.",
+     (void *)&hpy_made_status},
+    {"status", get_status, MADE, "int: the same as status_code.",
+     (void *)&hpy_made_status},
+    {"reason", get_reason, MADE, "str: the reason phrase, perhaps empty.",
+     (void *)&hpy_made_reason},
+    {"reason_phrase", get_reason, MADE, "str: the same as reason.",
+     (void *)&hpy_made_reason},
     {"ok", get_status_within, NULL, "bool: below 400.", WITHIN(0, 399)},
     {"is_success", get_status_within, NULL, "bool: 2xx.", WITHIN(200, 299)},
     {"is_error", get_status_within, NULL, "bool: 4xx or 5xx.",
@@ -388,18 +394,22 @@ PyGetSetDef hpy_response_getset[] = {
      NULL},
     {"next", get_next_request, NULL,
      "PreparedRequest or None: the same as next_request.", NULL},
-    {"cookies", get_cookies, NULL, "Cookies that this response sets.", NULL},
-    {"url", get_url, NULL, "str: what was asked for.", NULL},
-    {"headers", get_headers, NULL, "Headers of the answer.", NULL},
-    {"request", get_request, NULL, "Request: method, url, headers, body.",
-     NULL},
-    {"history", get_history, NULL, "list of the redirects followed.", NULL},
+    {"cookies", get_cookies, MADE, "Cookies that this response sets.",
+     (void *)&hpy_made_cookies},
+    {"url", get_url, MADE, "str: what was asked for.", (void *)&hpy_made_url},
+    {"headers", get_headers, MADE, "Headers of the answer.",
+     (void *)&hpy_made_headers},
+    {"request", get_request, MADE, "Request: method, url, headers, body.",
+     (void *)&hpy_made_request},
+    {"history", get_history, MADE, "list of the redirects followed.",
+     (void *)&hpy_made_history},
     {"attempts", get_attempts, NULL,
      "list of Attempt, the last one included: what `retries` tried; empty\n"
      "where there are none.",
      NULL},
-    {"elapsed", get_elapsed, NULL,
-     "datetime.timedelta: from the call to the end of the head.", NULL},
+    {"elapsed", get_elapsed, MADE,
+     "datetime.timedelta: from the call to the end of the head.",
+     (void *)&hpy_made_elapsed},
     {"encoding", hpy_response_get_encoding, hpy_response_set_encoding,
      "str: what was assigned, else the charset of the Content-Type, else the\n"
      "client's default_encoding. Where that is UTF-8 and the content is there\n"
@@ -429,5 +439,10 @@ PyGetSetDef hpy_response_getset[] = {
      "Headers that came after the body; empty before its end.", NULL},
     {"closed", get_closed, NULL, "bool: whether close() was called.", NULL},
     {"raw", get_raw, NULL, "A file of the body before content decoding.", NULL},
+    {"_content", hpy_response_get_kept, hpy_response_set_kept,
+     "bytes: the content if it has been read, else False; what is assigned\n"
+     "takes its place.",
+     NULL},
+    {"__dict__", PyObject_GenericGetDict, PyObject_GenericSetDict, NULL, NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };

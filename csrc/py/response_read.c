@@ -273,6 +273,23 @@ hpy_response_content(hpy_response *r)
     return v;
 }
 
+int
+hpy_response_keep(hpy_response *r, PyObject *content)
+{
+    if (hpy_response_enter(r) < 0) {
+        Py_DECREF(content);
+        return -1;
+    }
+    hpy_lock(&r->lock);
+    PyObject *old = r->content;
+    r->content = content;
+    hpy_unlock(&r->lock);
+    r->at = 0;
+    hpy_response_leave(r);
+    Py_XDECREF(old);
+    return 0;
+}
+
 /* With `busy` held. An upload that goes on is not waited for. */
 static PyObject *
 small_content(hpy_response *r, size_t most)
@@ -317,6 +334,20 @@ hpy_response_drain(hpy_response *r, size_t most, hp_ns limit)
     }
     PyErr_Clear();
     return hpy_response_close(r);
+}
+
+int64_t
+hpy_response_tell_raw(hpy_response *r)
+{
+    PyObject *content = hpy_response_cached(r);
+    bool decodes = r->ex != NULL && hp_exchange_decodes(r->ex);
+    Py_XDECREF(content);
+    if (content != NULL && !decodes)
+        return (int64_t)r->at;
+    if (r->ex == NULL)
+        return 0;
+    int64_t ahead = (int64_t)(r->ahead.end - r->ahead.start);
+    return hp_exchange_taken(r->ex) - (decodes ? 0 : ahead);
 }
 
 bool

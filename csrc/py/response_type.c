@@ -124,6 +124,7 @@ response_traverse(PyObject *op, visitproc visit, void *arg)
 {
     hpy_response *r = (hpy_response *)op;
     HPY_VISIT_TYPE(op);
+    Py_VISIT(r->dict);
     Py_VISIT(r->client);
     Py_VISIT(r->call_headers);
     Py_VISIT(r->headers);
@@ -143,6 +144,7 @@ response_clear(PyObject *op)
     hp_exchange_free(r->ex); /* before what it borrows */
     r->ex = NULL;
     hpy_body_clear(&r->body);
+    Py_CLEAR(r->dict);
     Py_CLEAR(r->client);
     Py_CLEAR(r->call_headers);
     Py_CLEAR(r->headers);
@@ -205,27 +207,11 @@ response_dealloc(PyObject *op)
 
 /* ---- the file's methods ---- */
 
-static int
-parse_size(PyObject *const *args, Py_ssize_t nargs, const char *name,
-           Py_ssize_t *out)
-{
-    int64_t n;
-    if (nargs > 1) {
-        PyErr_Format(PyExc_TypeError,
-                     "%s() takes at most 1 argument (%zd given)", name, nargs);
-        return -1;
-    }
-    if (hpy_arg_size(nargs ? args[0] : NULL, "size", -1, &n) < 0)
-        return -1;
-    *out = (Py_ssize_t)n;
-    return 0;
-}
-
 static PyObject *
 response_read(PyObject *op, PyObject *const *args, Py_ssize_t nargs)
 {
     Py_ssize_t n;
-    if (parse_size(args, nargs, "read", &n) < 0)
+    if (hpy_arg_only_size(args, nargs, "read", &n) < 0)
         return NULL;
     return hpy_response_read((hpy_response *)op, n,
                              (hpy_read){HP_READ_FULL, false});
@@ -235,7 +221,7 @@ static PyObject *
 response_read1(PyObject *op, PyObject *const *args, Py_ssize_t nargs)
 {
     Py_ssize_t n;
-    if (parse_size(args, nargs, "read1", &n) < 0)
+    if (hpy_arg_only_size(args, nargs, "read1", &n) < 0)
         return NULL;
     return hpy_response_read((hpy_response *)op, n,
                              (hpy_read){HP_READ_SOME, false});
@@ -258,7 +244,7 @@ static PyObject *
 response_readline(PyObject *op, PyObject *const *args, Py_ssize_t nargs)
 {
     Py_ssize_t n;
-    if (parse_size(args, nargs, "readline", &n) < 0)
+    if (hpy_arg_only_size(args, nargs, "readline", &n) < 0)
         return NULL;
     return hpy_response_readline((hpy_response *)op, n);
 }
@@ -537,6 +523,8 @@ static PyMethodDef response_methods[] = {
 static PyMemberDef response_members[] = {
     {"__weaklistoffset__", T_PYSSIZET, offsetof(hpy_response, weakrefs),
      READONLY, NULL},
+    {"__dictoffset__", T_PYSSIZET, offsetof(hpy_response, dict), READONLY,
+     NULL},
     {NULL, 0, 0, 0, NULL},
 };
 

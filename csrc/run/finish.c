@@ -336,11 +336,24 @@ hp_exchange_trailers(const hp_exchange *ex)
     return hp_span_of(ex->body.trailers.ptr, ex->body.trailers.len);
 }
 
+/* Body bytes that have arrived and that no read has taken. */
+static int64_t
+untaken(const hp_exchange *ex)
+{
+    return (int64_t)(ex->early_end - ex->in.pos) +
+           (int64_t)hp_buf_unread(&ex->stage);
+}
+
+int64_t
+hp_exchange_taken(const hp_exchange *ex)
+{
+    return ex->raw_bytes - untaken(ex);
+}
+
 int64_t
 hp_exchange_left(const hp_exchange *ex)
 {
-    int64_t buffered = (int64_t)(ex->early_end - ex->in.pos) +
-                       (int64_t)hp_buf_unread(&ex->stage);
+    int64_t buffered = untaken(ex);
     if (ex->bytes_first)
         return -1; /* an error follows, whatever the framing said */
     if (ex->body.ended || ex->state == HP_EX_DONE)

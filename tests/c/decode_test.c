@@ -93,6 +93,7 @@ test_gzip(void)
         CHECK_INT(hp_exchange_left(ex), n);
         CHECK_INT(kit_body(&k, ex, caps[i], false), HP_GO_DONE);
         check_digits(N);
+        CHECK_INT(hp_exchange_taken(ex), n);
         CHECK_RELEASED(ex, HP_KEEP);
         CHECK(hp_exchange_ended(ex));
         hp_exchange_free(ex);

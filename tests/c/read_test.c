@@ -82,6 +82,26 @@ test_read_sizes(void)
     }
 }
 
+/* What has arrived but was not read is not taken, wherever it lies. */
+static void
+test_taken(void)
+{
+    kit_init(&k);
+    PLAY(&k, SCRIPT_BYTES("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc"),
+         SCRIPT_BYTES("defghi"));
+    hp_exchange *ex = head();
+    CHECK_INT(hp_exchange_taken(ex), 0);
+    size_t got, all = 0;
+    for (int i = 0; i < 6; i++) {
+        CHECK_INT(kit_read(&k, ex, 2, false, &got), HP_GO_DONE);
+        all += got;
+        CHECK_INT(hp_exchange_taken(ex), all);
+    }
+    CHECK_INT(all, 9);
+    hp_exchange_free(ex);
+    kit_free(&k);
+}
+
 /* A read of nothing neither waits nor says that the body has ended. */
 static void
 test_read_of_nothing(void)
@@ -426,6 +446,7 @@ int
 main(void)
 {
     RUN(test_read_sizes);
+    RUN(test_taken);
     RUN(test_read_of_nothing);
     RUN(test_read_full);
     RUN(test_read_full_then_error);

@@ -2,8 +2,10 @@
 and what the server saw."""
 
 import gzip
+import io
 import json
 import re
+import tarfile
 import warnings
 
 import requests
@@ -53,6 +55,17 @@ def fixed(body=b"", status=200, **headers):
     return lambda request: respond(body, status, named)
 
 
+def packed(files):
+    """A .tar.gz of them."""
+    whole = io.BytesIO()
+    with tarfile.open(fileobj=whole, mode="w:gz") as archive:
+        for name, content in files.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+    return whole.getvalue()
+
+
 LINES = b'{"a":1}\n{"a":2}\r\n\n{"a":3}'
 
 ANSWERS = {
@@ -62,6 +75,9 @@ ANSWERS = {
     "/plain": fixed("ä".encode(), Content_Type="text/plain"),
     "/latin1": fixed(b"\xe4", Content_Type="text/plain; charset=iso-8859-1"),
     "/bytes": fixed(bytes(range(256)) * 20, Content_Type="application/octet-stream"),
+    "/bom": fixed("\ufeffä".encode()),
+    "/utf16": fixed("ä".encode("utf-16")),
+    "/tar": fixed(packed({"a.txt": b"a" * 3000, "b.txt": b"b"})),
     "/gzip": fixed(gzip.compress(b"packed" * 50), Content_Encoding="gzip"),
     "/lines": fixed(LINES),
     "/empty": fixed(status=204),

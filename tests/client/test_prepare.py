@@ -168,11 +168,11 @@ def test_what_json_does_not_know():
 @pytest.mark.parametrize(
     ("data", "body"),
     [
-        ({"a": "1", "b": ["x y", None]}, b"a=1&b=x+y"),
-        ([("a", 1), ("a", "ü")], b"a=1&a=%C3%BC"),
-        ((("a", 1),), b"a=1"),
-        ({"a": 1}.items(), b"a=1"),
-        ([["a", 1]], b"a=1"),
+        ({"a": "1", "b": ["x y", None]}, "a=1&b=x+y"),
+        ([("a", 1), ("a", "ü")], "a=1&a=%C3%BC"),
+        ((("a", 1),), "a=1"),
+        ({"a": 1}.items(), "a=1"),
+        ([["a", 1]], "a=1"),
     ],
 )
 def test_a_form(data, body):

@@ -250,7 +250,7 @@ def test_request_prepare_has_nothing_of_a_client():
         auth=("u", "p"),
     ).prepare()
     assert (request.method, request.url) == ("POST", "http://a.test/x?q=1")
-    assert request.body == b"f=1"
+    assert request.body == "f=1"
     assert dict(request.headers) == {
         "A": "b",
         "Cookie": "k=v",
