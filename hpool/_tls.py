@@ -37,6 +37,8 @@ class Resolved(NamedTuple):
     keylog_file: str | None = None
     fingerprint: bytes | None = None
     server_hostname: str | None = None
+    alpn: bytes | None = None  # as on the wire
+    warns: bool = False  # nothing is verified, and nobody else says so
 
 
 def resolve(
@@ -51,8 +53,7 @@ def resolve(
                SSL_CERT_DIR if verify is True, and SSLKEYLOGFILE
 
     SSLError naming the argument or variable when a file is missing, TypeError
-    or InvalidArgument for what cannot be meant. Warns (InsecureRequestWarning)
-    when nothing will be verified.
+    or InvalidArgument for what cannot be meant.
     """
     fields: dict[str, Any] = _trust(verify, trust_env)
     fields.update(_identity(cert))
@@ -60,20 +61,31 @@ def resolve(
     if trust_env:
         fields["keylog_file"] = os.environ.get("SSLKEYLOGFILE") or None
     pinned = fields.get("fingerprint") is not None
-    if not (fields["verify"] or pinned or verify is UNVERIFIED):
-        _warn_insecure()
+    fields["warns"] = not (
+        fields["verify"] or pinned or verify is UNVERIFIED
+    )
     return Resolved(**fields)
 
 
-def _warn_insecure() -> None:
+def warn_unverified(host: str) -> None:
+    """Once for each host of a client, before anything is sent to it."""
+    import sys
     import warnings
 
+    level, frame = 2, sys._getframe(1)
+    while _is_ours(frame.f_globals) and frame.f_back is not None:
+        level, frame = level + 1, frame.f_back
     warnings.warn(
-        "verify=False: the server's certificate is not checked, so anybody on "
-        "the way can read and change what is sent",
+        f"verify=False: the certificate of {host} is not checked, so anybody "
+        "on the way can read and change what is sent",
         InsecureRequestWarning,
-        stacklevel=3,  # who called into the client
+        stacklevel=level,
     )
+
+
+def _is_ours(names: dict[str, Any]) -> bool:
+    package, _, _ = str(names.get("__name__")).partition(".")
+    return package == "hpool"
 
 
 # ---- trust -------------------------------------------------------------------
@@ -282,4 +294,8 @@ def _settings(tls: TLS | None) -> dict[str, Any]:
     if not isinstance(tls, TLS):
         raise TypeError(f"tls takes an hpool.TLS, not {type(tls).__name__}")
     given = zip(tls.__slots__, tls._values())
-    return {name: value for name, value in given if value is not None}
+    found = {name: value for name, value in given if value is not None}
+    if tls.alpn is not None:
+        names = (name.encode() for name in tls.alpn)
+        found["alpn"] = b"".join(bytes([len(n)]) + n for n in names)
+    return found

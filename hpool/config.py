@@ -489,6 +489,9 @@ class TLS(Frozen):
     server_hostname  the name to ask for and to verify instead of the URL's
     fingerprint     SHA-256 of the server's certificate, 32 bytes or hex with
                     or without colons; any other certificate is refused
+    alpn            the protocols to offer, by name, the one preferred first;
+                    () offers none. "http/1.1", the default, must be among
+                    them: a server that chooses another is an SSLError
     """
 
     __slots__ = (
@@ -499,6 +502,7 @@ class TLS(Frozen):
         "groups",
         "server_hostname",
         "fingerprint",
+        "alpn",
     )
 
     min_version: int | None
@@ -508,6 +512,7 @@ class TLS(Frozen):
     groups: str | None
     server_hostname: str | None
     fingerprint: bytes | None
+    alpn: tuple[str, ...] | None
 
     def __init__(
         self,
@@ -519,6 +524,7 @@ class TLS(Frozen):
         groups: str | Iterable[str] | None = None,
         server_hostname: str | None = None,
         fingerprint: str | bytes | None = None,
+        alpn: str | Iterable[str] | None = None,
     ) -> None:
         lowest = _version("min_version", min_version)
         highest = _version("max_version", max_version)
@@ -532,6 +538,7 @@ class TLS(Frozen):
             "groups": _names("groups", groups),
             "server_hostname": _text("server_hostname", server_hostname),
             "fingerprint": _fingerprint(fingerprint),
+            "alpn": _alpn(alpn),
         })
 
 
@@ -594,3 +601,23 @@ def _fingerprint(value: object) -> bytes | None:
     if len(raw) != 32:
         raise InvalidArgument(f"{takes}, not {len(raw)} bytes")
     return raw
+
+
+def _alpn(value: object) -> tuple[str, ...] | None:
+    if value is None:
+        return None
+    takes = 'alpn takes names of protocols, such as ["http/1.1"], or ()'
+    if isinstance(value, bytes) or not hasattr(value, "__iter__"):
+        raise TypeError(f"{takes}, not {type(value).__name__}")
+    names = (value,) if isinstance(value, str) else tuple(value)
+    for name in names:
+        if not isinstance(name, str):
+            raise TypeError(f"{takes}, not {name!r}")
+        if not (0 < len(name) < 256 and name.isascii() and "\0" not in name):
+            raise InvalidArgument(f"{takes}; a name is 1 to 255 ASCII letters")
+    if names and "http/1.1" not in names:
+        raise InvalidArgument(
+            f'{takes}; "http/1.1" is the one that is spoken here, and must be '
+            "among them"
+        )
+    return names

@@ -40,6 +40,9 @@ typedef struct hp_tls_config {
     const char *ciphers;          /* TLS 1.2 and below, OpenSSL's syntax */
     const char *ciphersuites;     /* TLS 1.3 */
     const char *groups;
+    const char *alpn; /* what is offered, as on the wire (RFC 7301 3.1) with a
+                         NUL behind it; NULL: http/1.1; "": nothing. Whoever
+                         chooses anything but http/1.1 is refused */
     const char *keylog_file;       /* SSLKEYLOGFILE; NULL: none */
     unsigned char fingerprint[32]; /* SHA-256 of the leaf certificate */
     bool has_fingerprint;

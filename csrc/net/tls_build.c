@@ -230,6 +230,33 @@ set_algorithms(SSL_CTX *ctx, const hp_tls_config *c, hp_err *err)
     return 0;
 }
 
+/* An empty name, or one that is longer than what is left. */
+static bool
+is_malformed(const char *alpn)
+{
+    size_t left = strlen(alpn);
+    while (left) {
+        size_t n = (size_t)(unsigned char)*alpn;
+        if (n >= left)
+            return true;
+        alpn += n + 1;
+        left -= n + 1;
+    }
+    return false;
+}
+
+static int
+set_alpn(SSL_CTX *ctx, const hp_tls_config *c, hp_err *err)
+{
+    const char *alpn = c->alpn ? c->alpn : "\x08http/1.1";
+    if (is_malformed(alpn))
+        return hp_err_set(err, HP_E_TLS_CONFIG, "alpn is malformed");
+    if (*alpn && SSL_CTX_set_alpn_protos(ctx, (const unsigned char *)alpn,
+                                         (unsigned)strlen(alpn)) != 0)
+        return hp_err_set(err, HP_E_NOMEM, "out of memory");
+    return 0;
+}
+
 /* O_APPEND and one call per line: lines of several threads do not mix. */
 static void
 keylog_line(const SSL *ssl, const char *line)
@@ -259,10 +286,9 @@ open_keylog(SSL_CTX *ctx, const char *path, int *fd, hp_err *err)
  * without close_notify a body that ends with the connection is truncated (RFC
  * 9112 9.8). Read-ahead takes a record in one recv() instead of two. Keys share
  * a context, so it must not keep sessions: hp_sessions does, per key. */
-static int
+static void
 set_constants(SSL_CTX *ctx)
 {
-    static const unsigned char alpn[] = "\x08http/1.1";
     SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
     SSL_CTX_clear_options(ctx, SSL_OP_IGNORE_UNEXPECTED_EOF);
     SSL_CTX_set_mode(ctx, SSL_MODE_ENABLE_PARTIAL_WRITE |
@@ -274,18 +300,16 @@ set_constants(SSL_CTX *ctx)
     SSL_CTX_sess_set_new_cb(ctx, hp_tls_new_session);
     SSL_CTX_set_read_ahead(ctx, 1);
     SSL_CTX_set_default_passwd_cb(ctx, give_password);
-    return SSL_CTX_set_alpn_protos(ctx, alpn, sizeof alpn - 1); /* 0 is good */
 }
 
 static int
 fill(SSL_CTX *ctx, const hp_tls_setting *s, int *keylog_fd, hp_err *err)
 {
     const hp_tls_config *c = &s->config;
-    if (set_constants(ctx) != 0)
-        return hp_err_set(err, HP_E_NOMEM, "out of memory");
+    set_constants(ctx);
     SSL_CTX_set_verify(ctx, c->verify ? SSL_VERIFY_PEER : SSL_VERIFY_NONE,
                        NULL);
-    if (set_algorithms(ctx, c, err) != 0 ||
+    if (set_algorithms(ctx, c, err) != 0 || set_alpn(ctx, c, err) != 0 ||
         load_authorities(ctx, s, err) != 0 ||
         load_own_certificate(ctx, c, err) != 0)
         return -1;

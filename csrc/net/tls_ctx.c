@@ -259,6 +259,7 @@ static const size_t strings[] = {
     offsetof(hp_tls_setting, config.ciphers),
     offsetof(hp_tls_setting, config.ciphersuites),
     offsetof(hp_tls_setting, config.groups),
+    offsetof(hp_tls_setting, config.alpn),
     offsetof(hp_tls_setting, config.keylog_file),
     offsetof(hp_tls_setting, system_file),
     offsetof(hp_tls_setting, system_dir),

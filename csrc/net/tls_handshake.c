@@ -27,6 +27,21 @@ keep_session(hp_tls_stream *s)
 }
 
 static int
+refuse_protocol(const hp_tls_stream *s, hp_span chosen, hp_err *err)
+{
+    char name[32];
+    size_t n = 0;
+    for (; n < chosen.len && n < sizeof name - 1; n++)
+        name[n] =
+            chosen.ptr[n] > ' ' && chosen.ptr[n] < 0x7f ? chosen.ptr[n] : '?';
+    name[n] = '\0';
+    return hp_err_set(err, HP_E_TLS,
+                      "%s chose the protocol '%s' (ALPN), and only http/1.1 is "
+                      "spoken here: offer nothing else",
+                      s->name, name);
+}
+
+static int
 check_alpn(hp_tls_stream *s, hp_err *err)
 {
     const unsigned char *p;
@@ -36,10 +51,7 @@ check_alpn(hp_tls_stream *s, hp_err *err)
         return 0;
     hp_span got = hp_span_of((const char *)p, n);
     if (!hp_span_eq(got, HP_SPAN_LIT("http/1.1")))
-        return hp_err_set(err, HP_E_TLS,
-                          "%s chose a protocol that was not offered (ALPN; "
-                          "only http/1.1 is spoken here)",
-                          s->name);
+        return refuse_protocol(s, got, err);
     memcpy(s->alpn, got.ptr, got.len);
     return 0;
 }

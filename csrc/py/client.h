@@ -32,6 +32,7 @@ typedef struct hpy_client {
     PyObject *headers_view; /* _defaults.ClientHeaders, or NULL */
     PyObject *call_tls;     /* dict: (verify, cert, tls, env) -> capsule */
     PyObject *made_proxies; /* dict: (Proxy, verify) -> capsule */
+    PyObject *unverified;   /* set: hosts that were warned of */
 } hpy_client;
 
 extern PyType_Spec hpy_client_spec;
@@ -112,6 +113,12 @@ int hpy_client_tls(hpy_client *c, hpy_defaults *d, PyObject *const *args,
 int hpy_client_tls_of(hpy_client *c, hpy_defaults *d, PyObject *verify,
                       PyObject *cert, PyObject *tls_object, PyObject **holder,
                       hp_tls **tls, hp_span *server_name);
+
+/* Whether each host it is used with is to be warned of: nothing is verified. */
+bool hpy_client_tls_warns(PyObject *holder);
+/* Warns of "example.com:443", once. RAISES, which a warning may be made to do.
+ */
+int hpy_client_tls_warn(hpy_client *c, PyObject *host);
 
 /* A dict of what was made of some arguments. Putting forgets all when it is
  * full: calls that differ each time must not pile up. What cannot be hashed is

@@ -258,6 +258,28 @@ encode_host_and_open(hpy_response *r, plan *p, hp_err *err)
     return hp_exchange_new(r->client->transport, &p->request, err);
 }
 
+/* "example.com:443" of "proxy|https|example.com:443|tls=3". New reference. */
+static PyObject *
+address_of(const char *key)
+{
+    for (int i = 0; i < 2; i++)
+        key += strcspn(key, "|") + 1;
+    return hpy_str_of_span(hp_span_of(key, strcspn(key, "|")));
+}
+
+static int
+warn_if_unverified(hpy_response *r, const plan *p)
+{
+    hp_conn_facts facts;
+    if (p->tls == NULL || !hpy_client_tls_warns(p->tls))
+        return 0;
+    hp_exchange_facts(r->ex, &facts);
+    PyObject *host = address_of(facts.key);
+    int rc = host == NULL ? -1 : hpy_client_tls_warn(r->client, host);
+    Py_XDECREF(host);
+    return rc;
+}
+
 static int
 open_exchange(hpy_response *r, plan *p)
 {
@@ -266,8 +288,12 @@ open_exchange(hpy_response *r, plan *p)
     r->ex = hp_exchange_new(r->client->transport, &p->request, &err);
     if (r->ex == NULL && err.code == HP_E_NEEDS_IDNA)
         r->ex = encode_host_and_open(r, p, &err);
-    if (r->ex == NULL)
+    if (r->ex == NULL) {
         hpy_raise(r->st, &err, r);
+    } else if (warn_if_unverified(r, p) < 0) {
+        hp_exchange_free(r->ex);
+        r->ex = NULL;
+    }
     return r->ex == NULL ? -1 : 0;
 }
 

@@ -123,6 +123,22 @@ add_tls(hpy_response *r, PyObject *proxy, PyObject *verify,
     return rc;
 }
 
+static int
+warn_if_unverified(hpy_response *r, const hp_proxy_config *c, PyObject *tls)
+{
+    if (!hpy_client_tls_warns(tls))
+        return 0;
+    bool v6 = memchr(c->host.ptr, ':', c->host.len) != NULL;
+    PyObject *host = hpy_str_of_span(c->host), *address = NULL;
+    if (host != NULL)
+        address = PyUnicode_FromFormat(v6 ? "[%U]:%d" : "%U:%d", host,
+                                       (int)c->port);
+    int rc = address == NULL ? -1 : hpy_client_tls_warn(r->client, address);
+    Py_XDECREF(host);
+    Py_XDECREF(address);
+    return rc;
+}
+
 static PyObject *
 make_setting(hpy_response *r, PyObject *proxy, PyObject *verify)
 {
@@ -131,7 +147,8 @@ make_setting(hpy_response *r, PyObject *proxy, PyObject *verify)
     PyObject *core = PyObject_GetAttrString(proxy, "core");
     if (core != NULL && parse_core(core, &config, &fields) == 0 &&
         (config.scheme != HP_PROXY_HTTPS ||
-         add_tls(r, proxy, verify, &config, &tls) == 0))
+         (add_tls(r, proxy, verify, &config, &tls) == 0 &&
+          warn_if_unverified(r, &config, tls) == 0)))
         made = setting_of(r->st, &config, fields);
     Py_XDECREF(core);
     Py_XDECREF(tls);

@@ -191,7 +191,9 @@ set_fixed(hpy_client *c, PyObject **v)
     c->tls = Py_NewRef(v[TLS] == NULL ? Py_None : v[TLS]);
     c->call_tls = PyDict_New();
     c->made_proxies = PyDict_New();
-    if (c->call_tls == NULL || c->made_proxies == NULL || set_flags(c, v) < 0 ||
+    c->unverified = PySet_New(NULL);
+    if (c->call_tls == NULL || c->made_proxies == NULL ||
+        c->unverified == NULL || set_flags(c, v) < 0 ||
         set_retries(c, v[RETRIES]) < 0 ||
         hpy_check_base_url(c, v[BASE_URL]) < 0 ||
         set_encoding(c, v[DEFAULT_ENCODING]) < 0 ||

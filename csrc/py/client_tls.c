@@ -5,7 +5,8 @@
 #include "errors.h"
 
 enum {
-    CACHE_MAX = 32
+    CACHE_MAX = 32,
+    WARNED_MAX = 1024
 };
 
 static const char capsule_name[] = "hpool._core.tls";
@@ -13,6 +14,7 @@ static const char capsule_name[] = "hpool._core.tls";
 typedef struct setting {
     hp_tls *tls;
     PyObject *server_name; /* bytes, or NULL */
+    bool warns;            /* each new host it is used with */
 } setting;
 
 static void
@@ -28,7 +30,7 @@ setting_free(PyObject *capsule)
 
 /* Takes `tls`, borrows `server_name`. */
 static PyObject *
-setting_new(hp_tls *tls, const char *server_name)
+setting_new(hp_tls *tls, const char *server_name, bool warns)
 {
     setting *s = PyMem_Calloc(1, sizeof *s);
     PyObject *capsule = NULL;
@@ -39,6 +41,7 @@ setting_new(hp_tls *tls, const char *server_name)
         capsule = PyCapsule_New(s, capsule_name, setting_free);
     if (capsule != NULL) {
         s->tls = tls;
+        s->warns = warns;
         return capsule;
     }
     if (s != NULL)
@@ -53,7 +56,8 @@ setting_new(hp_tls *tls, const char *server_name)
 typedef struct resolved {
     hp_tls_config config;
     const char *ca_pem, *fingerprint, *server_name;
-    Py_ssize_t ca_pem_len, fingerprint_len;
+    Py_ssize_t ca_pem_len, fingerprint_len, alpn_len;
+    int warns;
 } resolved;
 
 static int
@@ -65,12 +69,13 @@ parse_resolved(PyObject *t, resolved *r)
         PyErr_SetString(PyExc_TypeError, "_tls.resolve must give a tuple");
         return -1;
     }
-    if (!PyArg_ParseTuple(
-            t, "pzzz#zzzziizzzzz#z", &verify, &c->ca_file, &c->ca_dir,
-            &r->ca_pem, &r->ca_pem_len, &c->fallback_ca_file, &c->cert_file,
-            &c->key_file, &c->key_password, &c->min_version, &c->max_version,
-            &c->ciphers, &c->ciphersuites, &c->groups, &c->keylog_file,
-            &r->fingerprint, &r->fingerprint_len, &r->server_name))
+    if (!PyArg_ParseTuple(t, "pzzz#zzzziizzzzz#zz#p", &verify, &c->ca_file,
+                          &c->ca_dir, &r->ca_pem, &r->ca_pem_len,
+                          &c->fallback_ca_file, &c->cert_file, &c->key_file,
+                          &c->key_password, &c->min_version, &c->max_version,
+                          &c->ciphers, &c->ciphersuites, &c->groups,
+                          &c->keylog_file, &r->fingerprint, &r->fingerprint_len,
+                          &r->server_name, &c->alpn, &r->alpn_len, &r->warns))
         return -1;
     c->verify = verify;
     c->ca_pem = hp_span_of(r->ca_pem, (size_t)r->ca_pem_len);
@@ -101,7 +106,7 @@ setting_of(hpy_state *st, PyObject *tuple)
     hp_tls *tls = hp_tls_get(&r.config, &err);
     if (tls == NULL)
         return hpy_raise(st, &err, NULL);
-    return setting_new(tls, r.server_name);
+    return setting_new(tls, r.server_name, r.warns);
 }
 
 static PyObject *
@@ -214,4 +219,28 @@ hpy_client_tls(hpy_client *c, hpy_defaults *d, PyObject *const *args,
                                  or_own(args[HPY_ARG_CERT], d->cert),
                                  or_own(args[HPY_ARG_TLS], c->tls), env_of(d));
     return take_setting(*holder, tls, server_name);
+}
+
+/* ---- what is not verified ---- */
+
+bool
+hpy_client_tls_warns(PyObject *holder)
+{
+    const setting *s = PyCapsule_GetPointer(holder, capsule_name);
+    return s->warns;
+}
+
+int
+hpy_client_tls_warn(hpy_client *c, PyObject *host)
+{
+    int known = PySet_Contains(c->unverified, host);
+    if (known != 0)
+        return known < 0 ? -1 : 0;
+    PyObject *v = hpy_helper_call(c->st, HPY_HELPER_TLS_WARN, 1, host);
+    if (v == NULL)
+        return -1;
+    Py_DECREF(v);
+    if (PySet_GET_SIZE(c->unverified) >= WARNED_MAX)
+        PySet_Clear(c->unverified);
+    return PySet_Add(c->unverified, host);
 }

@@ -34,6 +34,7 @@ hpy_client_traverse(PyObject *op, visitproc visit, void *arg)
     Py_VISIT(self->headers_view);
     Py_VISIT(self->call_tls);
     Py_VISIT(self->made_proxies);
+    Py_VISIT(self->unverified);
     return hpy_defaults_traverse(self->defaults, visit, arg);
 }
 
@@ -50,6 +51,7 @@ hpy_client_clear(PyObject *op)
     Py_CLEAR(self->headers_view);
     Py_CLEAR(self->call_tls);
     Py_CLEAR(self->made_proxies);
+    Py_CLEAR(self->unverified);
     hpy_defaults *d = self->defaults;
     self->defaults = NULL;
     hpy_defaults_unref(d);

@@ -72,6 +72,7 @@ typedef enum hpy_arg {
     X(LIMITS, "hpool.config", "Limits")                                        \
     X(PARSE_RETRIES, "hpool._retries", "parse_retries")                        \
     X(TLS_RESOLVE, "hpool._tls", "resolve")                                    \
+    X(TLS_WARN, "hpool._tls", "warn_unverified")                               \
     X(PROXY_SETTLE, "hpool.policy.proxies", "settle")                          \
     X(PROXY_CHANGE, "hpool.policy.proxies", "change")                          \
     X(PROXY_TRUST, "hpool.policy.proxies", "trust")                            \

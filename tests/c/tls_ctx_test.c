@@ -89,7 +89,7 @@ static int
 each_field(hp_tls_config base, hp_tls_config *out)
 {
     int n = 0;
-    for (int i = 0; i < 17; i++)
+    for (int i = 0; i < 19; i++)
         out[i] = base;
     out[n++].verify = false;
     out[n++].ca_file = in_dir("Ca.pem"); /* case counts */
@@ -107,13 +107,16 @@ each_field(hp_tls_config base, hp_tls_config *out)
     out[n++].ciphers = "DEFAULT";
     out[n++].ciphersuites = "DEFAULT"; /* the same words elsewhere */
     out[n++].groups = "DEFAULT";
+    out[n++].alpn = "\x07"
+                    "DEFAULT";
+    out[n++].alpn = "";
     out[n++].keylog_file = "DEFAULT";
     out[n++].has_fingerprint = true;
     return n;
 }
 
 #ifdef __LP64__
-static_assert(sizeof(hp_tls_config) == 152,
+static_assert(sizeof(hp_tls_config) == 160,
               "a new option needs a row in each_field()");
 #endif
 
@@ -121,11 +124,11 @@ static void
 every_field_counts(void)
 {
     hp_tls_config base = {.verify = true, .ca_file = in_dir("ca.pem")};
-    hp_tls_config rows[18];
+    hp_tls_config rows[20];
     int n = each_field(base, rows);
     rows[n] = rows[n - 1];
     rows[n++].fingerprint[31] = 1;
-    hp_tls *got[18], *plain = get(&base);
+    hp_tls *got[20], *plain = get(&base);
     for (int i = 0; i < n; i++) {
         got[i] = get(&rows[i]);
         CHECK(got[i] != plain);
@@ -319,6 +322,11 @@ options_that_openssl_refuses(void)
     build(&c, HP_E_TLS_CONFIG, "ciphers 'no-such-cipher'", NULL);
     c = (hp_tls_config){.ciphersuites = "no-such-suite"};
     build(&c, HP_E_TLS_CONFIG, "ciphersuites 'no-such-suite'", NULL);
+    static const char *const malformed[] = {"\x09http/1.1", "h2", "\x02h2\x01"};
+    for (int i = 0; i < 3; i++) {
+        c = (hp_tls_config){.alpn = malformed[i]};
+        build(&c, HP_E_TLS_CONFIG, "alpn is malformed", NULL);
+    }
     c = (hp_tls_config){.groups = "no-such-group"};
     build(&c, HP_E_TLS_CONFIG, "groups 'no-such-group'", NULL);
     c = (hp_tls_config){.keylog_file = "/nowhere/keys"};

@@ -147,8 +147,9 @@ typedef struct server_spec {
     const char *san, *cn;
     const cert *issuer; /* NULL: `ca` */
     bool self_signed, ask_cert, h2, no_alpn;
-    long to;      /* expiry */
-    int min, max; /* TLS versions */
+    const char *offered; /* NULL: http/1.1 */
+    long to;             /* expiry */
+    int min, max;        /* TLS versions */
     const char *ciphers;
 } server_spec;
 
@@ -166,10 +167,22 @@ static int
 choose_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_len,
             const unsigned char *in, unsigned in_len, void *arg)
 {
-    CHECK(in_len == 9 && memcmp(in, "\x08http/1.1", 9) == 0);
-    *out = (const unsigned char *)arg;
-    *out_len = (unsigned char)strlen(arg);
+    const server_spec *s = arg;
+    const char *offered = s->offered ? s->offered : "\x08http/1.1";
+    const char *chosen = s->h2 ? "h2" : "http/1.1";
+    CHECK(in_len == strlen(offered) && memcmp(in, offered, in_len) == 0);
+    *out = (const unsigned char *)chosen;
+    *out_len = (unsigned char)strlen(chosen);
     return SSL_TLSEXT_ERR_OK;
+}
+
+/* One for all, which lives as long as any context. */
+static server_spec *
+alpn_of(server_spec s)
+{
+    static server_spec kept;
+    kept = s;
+    return &kept;
 }
 
 static int
@@ -200,7 +213,7 @@ server_ctx_new(server_spec s, unsigned char fingerprint[32])
     if (s.ciphers)
         CHECK(SSL_CTX_set_cipher_list(ctx, s.ciphers) == 1);
     if (!s.no_alpn)
-        SSL_CTX_set_alpn_select_cb(ctx, choose_alpn, s.h2 ? "h2" : "http/1.1");
+        SSL_CTX_set_alpn_select_cb(ctx, choose_alpn, alpn_of(s));
     if (s.ask_cert)
         SSL_CTX_set_verify(
             ctx, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, accept_any);
@@ -530,8 +543,21 @@ protocols_and_versions(void)
     server_spec v13 = {.min = TLS1_3_VERSION};
     hp_tls_config c = trusting();
     fails(h2, NULL, NULL, "example.test", "");
+    h2.offered = c.alpn = "\x02h2\x08http/1.1";
+    fails(h2, &c, NULL, "example.test chose the protocol 'h2' (ALPN)",
+          "only http/1.1 is spoken here");
+    pair p = connected((server_spec){.offered = c.alpn}, &c, NULL);
+    hp_tls_stream_info(p.client, &info);
+    CHECK_STR(info.alpn, "http/1.1");
+    pair_free(&p);
+    c.alpn = ""; /* then nobody is asked to choose */
+    p = connected((server_spec){.offered = "nothing"}, &c, NULL);
+    hp_tls_stream_info(p.client, &info);
+    CHECK_STR(info.alpn, "");
+    pair_free(&p);
+    c.alpn = NULL;
     fails(v11, NULL, NULL, "TLS handshake with example.test failed", "version");
-    pair p = connected(none, NULL, NULL);
+    p = connected(none, NULL, NULL);
     hp_tls_stream_info(p.client, &info);
     CHECK_STR(info.alpn, "");
     pair_free(&p);

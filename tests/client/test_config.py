@@ -321,6 +321,25 @@ def test_tls_fingerprint():
         hpool.TLS(fingerprint=3)
 
 
+def test_tls_alpn():
+    assert hpool.TLS().alpn is None
+    assert hpool.TLS(alpn=()).alpn == ()
+    assert hpool.TLS(alpn="http/1.1").alpn == ("http/1.1",)
+    assert hpool.TLS(alpn=["h2", "http/1.1"]).alpn == ("h2", "http/1.1")
+    assert hpool.TLS(alpn=["a" * 255, "http/1.1"]).alpn[0] == "a" * 255
+    for wrong in (3, b"http/1.1", [b"http/1.1"], True):
+        with pytest.raises(TypeError, match="alpn takes names of protocols"):
+            hpool.TLS(alpn=wrong)
+    for wrong in ("", ["http/1.1", ""], ["http/1.1", "a" * 256], ["h\0", "http/1.1"]):
+        with pytest.raises(ValueError, match="a name is 1 to 255 ASCII"):
+            hpool.TLS(alpn=wrong)
+    with pytest.raises(ValueError, match="a name is 1 to 255 ASCII"):
+        hpool.TLS(alpn=["\u00e4", "http/1.1"])
+    for wrong in ("h2", ["h2", "http/1.0"]):
+        with pytest.raises(ValueError, match='"http/1.1" is the one that is spoken'):
+            hpool.TLS(alpn=wrong)
+
+
 def test_tls_server_hostname():
     assert hpool.TLS(server_hostname="a.test").server_hostname == "a.test"
     with pytest.raises(TypeError, match="server_hostname takes a string"):

@@ -3,9 +3,12 @@
 import datetime
 import hashlib
 import os
+import pickle
+import re
 import shutil
 import ssl
 import subprocess
+import warnings
 from pathlib import Path
 
 import pytest
@@ -37,6 +40,13 @@ def no_environment(monkeypatch):
 def secure(server, ca):
     """secure(*names) starts an https server with a certificate for these names."""
     return lambda *names, script=OK: server(script, tls=ca.server_context(*names))
+
+
+def fingerprint_of(s):
+    der = ssl.PEM_cert_to_DER_cert(
+        ssl.get_server_certificate(("127.0.0.1", s.port), timeout=10)
+    )
+    return hashlib.sha256(der).hexdigest()
 
 
 # ---- trust -------------------------------------------------------------------
@@ -124,6 +134,84 @@ def test_no_verification(server, new_client):
         assert client.get(s.url).read() == b"ok"
 
 
+def hosts_warned_of(caught):
+    """By this file, each with its name in the text."""
+    pattern = r"verify=False: the certificate of (\S+) is not checked, so anybody"
+    assert {warning.category for warning in caught} == {hpool.InsecureRequestWarning}
+    assert {warning.filename for warning in caught} == {__file__}
+    return [re.match(pattern, str(warning.message))[1] for warning in caught]
+
+
+@pytest.fixture
+def warned():
+    """What is warned of, each time."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield caught
+
+
+def test_no_verification_warns_once_a_host(secure, new_client, warned):
+    """Once for each host of a client, whichever setting or verb it was."""
+    client, first, second = new_client(verify=False), secure(), secure()
+    for s in (first, second) * 3:
+        client.get(s.url).read()
+    client.post(second.url, data=b"x", tls=hpool.TLS(min_version="1.3")).read()
+    hosts = [f"127.0.0.1:{s.port}" for s in (first, second)]
+    assert hosts_warned_of(warned) == hosts
+    new_client(verify=False).get(first.url).read()
+    assert hosts_warned_of(warned) == [*hosts, hosts[0]]
+
+
+def test_no_verification_of_some_calls(secure, ca, new_client, warned):
+    """verify=False of a call warns where the client's own verification does not."""
+    client, s = new_client(verify=ca.pem), secure()
+    client.get(s.url).read()
+    assert warned == []
+    for _ in range(2):
+        client.get(s.url, verify=False).read()
+        client.get(s.url).read()
+    assert hosts_warned_of(warned) == [f"127.0.0.1:{s.port}"]
+
+
+def test_no_verification_warns_where_a_redirect_leads(secure, new_client, warned):
+    there = secure()
+    moved = respond(status=302, headers={"Location": there.url})
+    here = secure(script=[serve(moved)])
+    assert new_client(verify=False).get(here.url).content == b"ok"
+    assert hosts_warned_of(warned) == [f"127.0.0.1:{s.port}" for s in (here, there)]
+
+
+def test_no_verification_of_connections_ahead_of_time(secure, new_client, warned):
+    client, s = new_client(verify=False), secure()
+    assert client.warm(s.url, 1) == 1
+    client.get(s.url).read()
+    assert hosts_warned_of(warned) == [f"127.0.0.1:{s.port}"]
+
+
+def test_nothing_to_warn_of(secure, new_client, warned):
+    """What is pinned is verified, and http promises nothing."""
+    s = secure()
+    pin = hpool.TLS(fingerprint=fingerprint_of(s))
+    client = new_client(verify=False)
+    assert client.get(s.url, tls=pin).read() == b"ok"
+    with pytest.raises(hpool.RequestException):
+        client.get(f"http://127.0.0.1:{s.port}/")
+    assert warned == []
+
+
+def test_a_warning_that_is_an_error(server, ca, new_client):
+    """It is raised before anything is sent, each time."""
+    s = server(tls=ca.server_context())
+    client = new_client(verify=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", hpool.InsecureRequestWarning)
+        for _ in range(2):
+            with pytest.raises(hpool.InsecureRequestWarning):
+                client.get(s.url)
+    assert client.stats().total.requests == 0
+    assert s.connections == []
+
+
 def test_verify_of_one_call(secure, ca, new_client):
     """verify= of a call holds for that call alone; its connection is not used for
     calls that trust less."""
@@ -201,15 +289,53 @@ def test_server_hostname(secure, ca, new_client):
 def test_fingerprint(secure, new_client):
     """TLS(fingerprint=) pins a certificate whoever issued it."""
     s = secure()
-    der = ssl.PEM_cert_to_DER_cert(
-        ssl.get_server_certificate(("127.0.0.1", s.port), timeout=10)
-    )
-    right = hashlib.sha256(der).hexdigest()
-    client = new_client(verify=False, tls=hpool.TLS(fingerprint=right))
+    right = hpool.TLS(fingerprint=fingerprint_of(s))
+    client = new_client(verify=False, tls=right)
     assert client.get(s.url).read() == b"ok"
     wrong = hpool.TLS(fingerprint="00" * 32)
     with pytest.raises(hpool.SSLError, match="fingerprint"):
         client.get(s.url, tls=wrong, verify=False)
+
+
+# ---- protocols -----------------------------------------------------------------
+
+
+def speaks(server, ca, *protocols):
+    context = ca.server_context()
+    context.set_alpn_protocols(protocols)
+    return server(OK, tls=context)
+
+
+@pytest.mark.parametrize(
+    "offered, chosen",
+    [
+        (None, "http/1.1"),
+        ("http/1.1", "http/1.1"),
+        (["spdy/3", "http/1.1"], "http/1.1"),
+        ([], None),
+    ],
+)
+def test_alpn(server, ca, new_client, offered, chosen):
+    """Of a server that prefers h2: it is not offered, unless one says so."""
+    s = speaks(server, ca, "h2", "http/1.1")
+    client = new_client(verify=ca.pem, tls=hpool.TLS(alpn=offered))
+    response = client.get(s.url)
+    assert (response.read(), response.connection.alpn) == (b"ok", chosen)
+    again = pickle.loads(pickle.dumps(client)).get(s.url)
+    assert (again.read(), again.connection.alpn) == (b"ok", chosen)
+
+
+def test_alpn_that_is_not_spoken(server, ca, new_client):
+    """A server that takes up the offer of another protocol is refused."""
+    s = speaks(server, ca, "h2", "http/1.1")
+    client = new_client(verify=ca.pem, tls=hpool.TLS(alpn=["h2", "http/1.1"]))
+    with pytest.raises(hpool.SSLError) as caught:
+        client.get(s.url)
+    assert str(caught.value).startswith(
+        "127.0.0.1 chose the protocol 'h2' (ALPN), and only http/1.1 is spoken here"
+    )
+    assert client.get(s.url, tls=hpool.TLS(alpn="http/1.1")).read() == b"ok"
+    assert gauges(client) == (1, 0, 0, 0, 0)
 
 
 # ---- client certificates -----------------------------------------------------

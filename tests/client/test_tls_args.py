@@ -6,7 +6,6 @@ import ssl
 import subprocess
 import sys
 import types
-import warnings
 
 import pytest
 
@@ -104,17 +103,14 @@ def test_verify_pem_bytes():
         trust(b"/etc/ssl/ca.pem")
 
 
-def test_verify_false_warns():
-    with pytest.warns(hpool.InsecureRequestWarning, match="verify=False") as w:
-        assert trust(False) == {"verify": False}
-    assert w[0].filename == __file__
+def test_verify_false():
+    assert trust(False) == {"verify": False, "warns": True}
+    assert trust(_tls.UNVERIFIED) == {"verify": False}
 
 
 def test_a_pinned_certificate_is_verification():
     tls = hpool.TLS(fingerprint=b"f" * 32)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        resolved = resolve(False, None, tls, True)
+    resolved = resolve(False, None, tls, True)
     assert given(resolved) == {"verify": False, "fingerprint": b"f" * 32}
 
 
@@ -194,8 +190,7 @@ def test_what_is_explicit_beats_the_environment(monkeypatch, bundle, tmp_path):
         monkeypatch.setenv(name, str(tmp_path))
     assert trust(bundle) == {"verify": True, "ca_file": str(bundle)}
     assert "ca_dir" not in trust(True, trust_env=False)
-    with pytest.warns(hpool.InsecureRequestWarning):
-        assert trust(False) == {"verify": False}
+    assert not trust(False)["verify"]
 
 
 def test_key_log(monkeypatch):
@@ -251,8 +246,8 @@ def test_a_context_that_verifies_nothing():
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
-    with pytest.warns(hpool.InsecureRequestWarning):
-        assert not resolve(context, None, None, True).verify
+    resolved = resolve(context, None, None, True)
+    assert resolved.warns and not resolved.verify
 
 
 def test_contexts_that_cannot_be_followed():
@@ -321,6 +316,7 @@ def test_tls_settings():
         groups="C",
         server_hostname="d.test",
         fingerprint=b"e" * 32,
+        alpn=["h2", "http/1.1"],
     )
     assert given(resolve(PEM, None, tls, False)) == {
         "verify": True,
@@ -332,7 +328,10 @@ def test_tls_settings():
         "groups": "C",
         "server_hostname": "d.test",
         "fingerprint": b"e" * 32,
+        "alpn": b"\x02h2\x08http/1.1",
     }
+    nothing = resolve(PEM, None, hpool.TLS(alpn=()), False)
+    assert nothing.alpn == b"" != resolve(PEM, None, hpool.TLS(), False).alpn
     with pytest.raises(TypeError, match="^tls takes an hpool.TLS, not dict"):
         resolve(True, None, {}, False)
 
@@ -356,4 +355,6 @@ def test_the_core_s_order():
         "keylog_file",
         "fingerprint",
         "server_hostname",
+        "alpn",
+        "warns",
     )

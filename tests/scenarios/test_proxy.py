@@ -369,6 +369,21 @@ def test_the_proxys_own_trust(server, new_client, ca):
     assert shown == [None]
 
 
+def test_a_proxy_that_is_not_verified(server, new_client):
+    """It is warned of as a host is: once."""
+    stranger = trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    stranger.issue_cert("localhost").configure_cert(context)
+    s = server([serve(respond(b"ok"))], tls=context)
+    client = new_client(proxy=f"https://localhost:{s.port}", verify=False)
+    with pytest.warns() as caught:
+        for _ in range(2):
+            assert client.get("http://a.test/").content == b"ok"
+    (warning,) = caught
+    assert warning.category is hpool.InsecureRequestWarning
+    assert f"the certificate of localhost:{s.port} is" in str(warning.message)
+
+
 def test_the_target_is_verified_inside_the_tunnel(server, new_client, ca):
     """tls-proxy-origin-bad-cert."""
     stranger = trustme.CA()
