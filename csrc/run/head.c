@@ -61,11 +61,29 @@ choose_coding(hp_exchange *ex)
     return r;
 }
 
+static bool
+announces_too_much(hp_exchange *ex)
+{
+    if (ex->max_size < 0 || ex->framing.kind != HP_BODY_LENGTH ||
+        ex->framing.length <= ex->max_size)
+        return false;
+    hp_err_set(&ex->err, HP_E_BODY_TOO_LARGE,
+               "the server announces a body of %lld bytes, more than "
+               "max_size=%lld",
+               (long long)ex->framing.length, (long long)ex->max_size);
+    return true;
+}
+
 /* Body bytes that came with the head are unframed where they lie. The head is
  * good whatever is wrong with them: reading the body will tell. */
 static hp_go
 take_early_bytes(hp_exchange *ex)
 {
+    if (announces_too_much(ex)) {
+        ex->bytes_first = true; /* none, and the head before them */
+        hp_ex_failed(ex);
+        return HP_GO_DONE;
+    }
     size_t len = hp_buf_unread(&ex->in), all = len, used = 0;
     if (ex->body.ended) {
         ex->leftover = all > 0;
@@ -90,19 +108,6 @@ begin_tunnel(hp_exchange *ex)
     ex->conn_facts.release = HP_CLOSE_UPGRADED;
     ex->timings.ended = ex->timings.head;
     return hp_ex_over(ex, HP_EX_DONE);
-}
-
-static hp_go
-check_size(hp_exchange *ex)
-{
-    if (ex->max_size >= 0 && ex->framing.kind == HP_BODY_LENGTH &&
-        ex->framing.length > ex->max_size)
-        return hp_ex_fail(ex, HP_E_BODY_TOO_LARGE,
-                          "the server announces a body of %lld bytes, more "
-                          "than max_size=%lld",
-                          (long long)ex->framing.length,
-                          (long long)ex->max_size);
-    return HP_GO_ON;
 }
 
 /* The final answer came while the body was held back. The body goes out all
@@ -141,8 +146,6 @@ head_complete(hp_exchange *ex, size_t n)
     ex->phase_deadline = HP_NEVER;
     atomic_store_explicit(&ex->want.holding, HP_HOLDING_BODY_UNREAD,
                           memory_order_relaxed);
-    if (check_size(ex) == HP_GO_ERROR)
-        return HP_GO_ERROR;
     if (choose_coding(ex) != 0)
         return hp_ex_failed(ex);
     return take_early_bytes(ex);

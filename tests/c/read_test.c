@@ -346,17 +346,17 @@ test_max_size_before_a_fault(void)
     }
 }
 
+/* Nobody waits for what is announced to be too much; the head is an answer all
+ * the same, a redirect perhaps. */
 static void
 test_max_size_announced(void)
 {
     kit_init(&k);
     k.r.max_size = 5;
     PLAY(&k, SCRIPT_BYTES("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nabc"));
-    hp_exchange *ex = kit_new(&k);
-    CHECK_INT(kit_head(&k, ex), HP_GO_ERROR);
-    CHECK_ERR(ex, HP_E_BODY_TOO_LARGE);
+    hp_exchange *ex = head();
     CHECK_RELEASED(ex, HP_CLOSE_PROTOCOL_ERROR);
-    hp_exchange_free(ex);
+    fails(ex, 20000, HP_E_BODY_TOO_LARGE, "");
     k.r.method = HP_SPAN_LIT("HEAD"); /* announces, but does not send */
     PLAY(&k, SCRIPT_BYTES("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n"));
     hp_exchange_free(head());

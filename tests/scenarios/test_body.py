@@ -324,6 +324,31 @@ def test_max_size(server, new_client):
     assert len(new_client(max_size=120).get(s.url).read()) == 120
 
 
+def test_max_size_is_for_bodies_that_are_wanted(server, new_client):
+    """The head of one that is too large is an answer, and a redirect or an
+    answer that is tried again leads on."""
+    s = server([serve(respond(bytes(101), status=404))])
+    client = new_client(max_size=100)
+    with client.get(s.url) as r:
+        assert r.status == 404
+        with pytest.raises(hpool.BodyTooLarge, match="announces a body of 101 bytes"):
+            r.read()
+    with pytest.raises(hpool.BodyTooLarge):
+        client.get(s.url, stream=False)
+
+    def answer(request):
+        if request.target == "/end":
+            return respond(b"end")
+        if len(s.requests) == 1:
+            return respond(bytes(101), status=503)
+        return respond(bytes(101), status=302, headers={"Location": "/end"})
+
+    s = server([serve(answer)], [serve(answer)], [serve(answer)])
+    rules = hpool.Retries(1, status_forcelist=[503])
+    assert client.get(s.url, retries=rules).read() == b"end"
+    assert [r.target for r in s.requests] == ["/", "/", "/end"]
+
+
 def test_max_decoded_size(server, new_client):
     """A bomb stops at max_decoded_size."""
     s = server([serve(gzipped(bytes(1 << 20)))])
