@@ -79,6 +79,7 @@ def test_data_in_the_url(sent):
     assert (request.method, request.body) == ("GET", b"")
     assert request.target == "/x?c=3&a=1&b=2"
     assert request.get("Content-Type") is None
+    assert sent("-G", path="/x").target == "/x"
 
 
 def test_multipart(sent, tmp_path):

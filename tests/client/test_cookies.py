@@ -428,6 +428,7 @@ def test_the_mapping():
     assert jar.get("e", path="/") is None
     assert jar.get_dict(domain="a.test") == {"e": "5"}
     assert jar.pop("a") == "1" and "a" not in jar
+    assert (jar == 5) is False
     jar["b"] = None
     assert "b" not in jar
     assert jar.setdefault("c", "9") == "3"

@@ -295,6 +295,17 @@ def test_a_closed_file():
         source.rewind()
 
 
+def test_an_iterable_that_says_its_length():
+    class Announced:
+        len = 3
+
+        def __iter__(self):
+            return iter([b"ab", b"c"])
+
+    source = body_source(Announced())
+    assert (source.length, drain(source)) == (3, b"abc")
+
+
 def test_a_list_has_a_length_and_can_be_sent_again():
     source = body_source([b"a", "ü", b"", bytearray(b"c"), memoryview(b"d")])
     assert (source.length, source.rewindable) == (5, True)

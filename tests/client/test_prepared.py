@@ -272,6 +272,25 @@ def test_a_prepared_request_of_requests_form(s, new_client):
     assert last(s).target == "/?a=1"
 
 
+def test_a_request_without_a_method_is_a_get(s):
+    with hpool.Session() as session:
+        assert session.prepare_request(hpool.Request(url=s.url)).method == "GET"
+
+
+@pytest.mark.parametrize("cls", [hpool.Request, hpool.PreparedRequest])
+def test_hooks_are_put_in_and_taken_out(cls):
+    request, other = cls("GET", "http://a.test/"), cls("GET", "http://a.test/")
+    request.register_hook("response", print)
+    request.register_hook("response", [repr])
+    assert request.hooks == {"response": [print, repr]}
+    assert other.hooks == {"response": []}
+    assert request.deregister_hook("response", print) is True
+    assert request.deregister_hook("response", print) is False
+    assert request.hooks == {"response": [repr]}
+    with pytest.raises(ValueError, match='hooks are for "response", not'):
+        request.register_hook("request", print)
+
+
 def test_copies_are_their_own():
     request = hpool.Request("GET", "http://a.test/", headers={"A": "1"}).prepare()
     request.register_hook("response", print)
