@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ._core import Response
 from .policy.redirects import STATUSES as REDIRECT_STATI
-from .policy.request import PreparedRequest, Request
+from .policy.request import PreparedRequest, Request, RequestHooksMixin
 from .policy.settings import MAX_REDIRECTS as DEFAULT_REDIRECT_LIMIT
 
 CONTENT_CHUNK_SIZE = 65536  # of iter_content()
@@ -17,5 +17,6 @@ __all__ = [
     "PreparedRequest",
     "REDIRECT_STATI",
     "Request",
+    "RequestHooksMixin",
     "Response",
 ]

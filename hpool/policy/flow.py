@@ -35,23 +35,7 @@ if TYPE_CHECKING:
 # What check_redirect returns to get the redirect itself; as good as False.
 USE_LAST_RESPONSE = "use last response"
 
-# The arguments of a call that each request of it is sent with.
-_SENT = (
-    "timeout",
-    "verify",
-    "cert",
-    "tls",
-    "proxy",
-    "proxies",
-    "cancel",
-    "idempotent",
-    "retries",
-    "decompress",
-    "trace",
-    "started",
-)
-
-# ... and a wait between two of them ends by.
+# The arguments of a call that a wait between two requests of it ends by ...
 _PAUSED = (
     "timeout",
     "verify",
@@ -62,6 +46,9 @@ _PAUSED = (
     "cancel",
     "started",
 )
+
+# ... and each of them is sent with.
+_SENT = (*_PAUSED, "idempotent", "retries", "decompress", "trace")
 
 _DRAIN = 65536  # bytes of a body nobody wants that are read all the same
 

@@ -1,5 +1,5 @@
-"""Proxies that ask who is there (407), in answer to CONNECT or to a request that
-they would forward."""
+"""Proxies that ask who is there (407), in answer to CONNECT or to a request
+that they would forward."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 
 class _Said:
-    """To the proxy, as its Digest sees it: CONNECT and the target, or the request
-    with its whole URL."""
+    """To the proxy, as its Digest sees it: CONNECT and the target, or the
+    request with its whole URL."""
 
     def __init__(self, request: PreparedRequest) -> None:
         scheme, host, port = _core._origin(request.url)

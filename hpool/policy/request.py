@@ -26,7 +26,33 @@ if TYPE_CHECKING:
     Hooks: TypeAlias = dict[str, list[Callable[..., Any]]]
 
 
-class PreparedRequest:
+class RequestHooksMixin:
+    """Something with functions that are called with its answer."""
+
+    hooks: Hooks
+
+    def _take_hooks(self, hooks: Mapping[str, Any] | None) -> None:
+        """Begins with these."""
+        self.hooks = {"response": []}
+        for event, functions in (hooks or {}).items():
+            self.register_hook(event, functions or ())
+
+    def register_hook(self, event: str, hook: Any) -> None:
+        """Adds a function, or several, to be called on `event`."""
+        if event not in self.hooks:
+            raise ValueError(f'hooks are for "response", not {event!r}')
+        self.hooks[event] += [hook] if callable(hook) else list(hook)
+
+    def deregister_hook(self, event: str, hook: Any) -> bool:
+        """Takes it out; False if it was not there."""
+        try:
+            self.hooks[event].remove(hook)
+        except (KeyError, ValueError):
+            return False
+        return True
+
+
+class PreparedRequest(RequestHooksMixin):
     """A request with all that will be sent, and open to change: hooks, auth
     and `check_redirect` get it before it goes out.
 
@@ -42,7 +68,6 @@ class PreparedRequest:
     url: str
     headers: MutableHeaders
     body: Any
-    hooks: Hooks
     extensions: dict[str, Any]
 
     def __init__(
@@ -58,7 +83,7 @@ class PreparedRequest:
         self.url = "" if url is None else url
         self.headers = MutableHeaders(headers)
         self.body = body
-        self.hooks = {"response": []}
+        self._take_hooks(hooks)
         if not isinstance(extensions, (Mapping, type(None))):
             kind = type(extensions).__name__
             raise TypeError(f"extensions must be a mapping, not {kind}")
@@ -69,7 +94,6 @@ class PreparedRequest:
         self._auth: HasFlow | None = None
         self._is_authorized = False
         self._sent_with: dict[str, Any] = {}  # what an HTTPAdapter goes by
-        self.prepare_hooks(hooks)
 
     @property
     def content(self) -> Any:
@@ -194,22 +218,7 @@ class PreparedRequest:
     def prepare_hooks(self, hooks: Mapping[str, Any] | None) -> None:
         """Adds these hooks: {"response": f or [f, ...]}."""
         for event, functions in (hooks or {}).items():
-            for f in [functions] if callable(functions) else functions or ():
-                self.register_hook(event, f)
-
-    def register_hook(self, event: str, hook: Any) -> None:
-        """Adds a function, or several, to be called on `event`."""
-        if event not in self.hooks:
-            raise ValueError(f'hooks are for "response", not {event!r}')
-        self.hooks[event] += [hook] if callable(hook) else list(hook)
-
-    def deregister_hook(self, event: str, hook: Any) -> bool:
-        """Takes it out; False if it was not there."""
-        try:
-            self.hooks[event].remove(hook)
-        except (KeyError, ValueError):
-            return False
-        return True
+            self.register_hook(event, functions or ())
 
     # -- the body
 
@@ -346,7 +355,7 @@ def _is_plain(body: Any) -> bool:
     return True
 
 
-class Request:
+class Request(RequestHooksMixin):
     """A request that is being put together, in the manner of requests.
 
     Takes what a call takes. `prepare()` makes a PreparedRequest of it without
@@ -375,7 +384,7 @@ class Request:
         self.auth = auth
         self.cookies = cookies
         self.json = json
-        self.hooks: Hooks = PreparedRequest(hooks=hooks).hooks
+        self._take_hooks(hooks)
 
     def prepare(self) -> PreparedRequest:
         """The request that can be sent."""
@@ -393,20 +402,6 @@ class Request:
             json=self.json,
         )
         return prepared
-
-    def register_hook(self, event: str, hook: Any) -> None:
-        """Adds a function, or several, to be called on `event`."""
-        if event not in self.hooks:
-            raise ValueError(f'hooks are for "response", not {event!r}')
-        self.hooks[event] += [hook] if callable(hook) else list(hook)
-
-    def deregister_hook(self, event: str, hook: Any) -> bool:
-        """Takes it out; False if it was not there."""
-        try:
-            self.hooks[event].remove(hook)
-        except (KeyError, ValueError):
-            return False
-        return True
 
     def __repr__(self) -> str:
         return f"<Request [{self.method}]>"

@@ -50,7 +50,6 @@ LEFT_OUT = {
     },
     "models": {
         "RequestEncodingMixin": INSIDE,
-        "RequestHooksMixin": INSIDE,
         "basestring": OLD,
     },
     "packages": {
