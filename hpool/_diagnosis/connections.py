@@ -33,8 +33,8 @@ def idle_cap(seen: Seen) -> Advice | None:
     turn."""
     found = (
         _below_parallel(seen, "idle_cap_host", "max_idle_conns_per_host")
-        or _below_parallel(seen, "idle_cap_total", "max_idle_conns")
         or _below_hosts(seen)
+        or _below_parallel(seen, "idle_cap_total", "max_idle_conns")
     )
     return found and Advice("idle_cap", PROBLEM, *found)
 
@@ -46,8 +46,8 @@ def _below_parallel(seen: Seen, reason: str, setting: str) -> Told | None:
         row = seen.place(lambda row: row.closes[reason])
     closed, dials = row.closes[reason], row.dials
     peak = row.peak.in_use
-    # Many hosts that are visited once each outnumber any cap. Those that are
-    # come back to are counted apart (_below_hosts).
+    # Many hosts that are visited once each outnumber any cap, so that closes
+    # alone say nothing; those come back to are counted apart (_below_hosts).
     if cap is None or peak <= cap:
         return None
     if closed < ENOUGH or closed < 0.2 * dials:
@@ -72,12 +72,13 @@ def _below_hosts(seen: Seen) -> Told | None:
     missed, dials = total.cap_misses, total.dials
     if cap is None or missed < ENOUGH or missed < 0.2 * dials:
         return None
-    needed = cap + math.ceil(total.cap_short / missed)
+    hosts = cap + math.ceil(total.cap_short / missed)
+    needed = max(hosts, total.peak.in_use)
     return (
         None,
         f"{missed} of {dials} connections were made to hosts whose last one "
         f"had been closed shortly before, because max_idle_conns={cap} while "
-        f"some {needed} were used in turn",
+        f"some {hosts} were used in turn",
         f"Raise Limits(max_idle_conns=) from {cap} to at least {needed}",
         {"missed": missed, "dials": dials, "cap": cap, "needed": needed},
     )

@@ -282,6 +282,19 @@ def test_the_worst_first():
 # ---- whose it is ---------------------------------------------------------------
 
 
+def test_hosts_in_turn_and_in_parallel():
+    """Of the two figures for the cap the higher one."""
+    closes = {"idle_cap_total": 90}
+    both = {"dials": 100, "closes": closes, "cap_misses": 50, "cap_short": 1001}
+    for peak, needed in ((3, 23), (30, 30)):
+        total = row(in_use=peak, **both)
+        (advice,) = judge(total, limits=CAPPED_IN_ALL)
+        assert advice.code == "idle_cap"
+        assert "while some 23 were used in turn" in advice.finding
+        assert advice.change.endswith(f"from 2 to at least {needed}")
+        assert advice.figures["needed"] == needed
+
+
 def unread(n):
     return {"requests": n, "closes": {"body_unread": n}}
 
