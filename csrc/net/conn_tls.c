@@ -6,13 +6,16 @@ static hp_step
 tls_timed_out(hp_conn *c, hp_err *err)
 {
     char target[HP_CONN_TARGET_MAX];
-    if (c->state == HP_CONN_HANDSHAKE)
+    const char *hint = "";
+    if (c->state == HP_CONN_HANDSHAKE) {
         hp_conn_target(c, target);
-    else
+    } else {
         hp_dial_target(c->spec, target);
+        hint = " (is it an http:// proxy?)";
+    }
     hp_err_set(err, HP_E_TLS_TIMEOUT,
-               "TLS handshake with %s timed out after %.1f s", target,
-               hp_conn_seconds(c->tls_timeout));
+               "TLS handshake with %s timed out after %.1f s%s", target,
+               hp_conn_seconds(c->tls_timeout), hint);
     return hp_conn_failed(c, hp_conn_phase(c), err);
 }
 

@@ -276,12 +276,28 @@ hp_ex_tally_timeout(hp_exchange *ex)
         hp_pool_tally_timeout(ex->pool, &ex->want, ex->err.phase);
 }
 
+/* A proxy that forwards answers in the server's place, or does not. */
+static void
+name_forwarder(hp_exchange *ex)
+{
+    const hp_proxy *p = ex->key.proxy;
+    hp_errc e = ex->err.code;
+    bool by_peer = (e >= HP_E_WRITE && e <= HP_E_INCOMPLETE_BODY) ||
+                   (e >= HP_E_WRITE_TIMEOUT && e <= HP_E_MIN_RATE);
+    if (p == NULL || ex->key.tls || hp_proxy_is_socks(p) || !by_peer)
+        return;
+    size_t n = strlen(ex->err.text);
+    snprintf(ex->err.text + n, sizeof ex->err.text - n,
+             " (through the proxy %s)", hp_proxy_name(p));
+}
+
 hp_go
 hp_ex_failed(hp_exchange *ex)
 {
     assert(ex->err.code != HP_OK);
     if (ex->err.phase == HP_PHASE_NONE)
         ex->err.phase = hp_ex_phase(ex);
+    name_forwarder(ex);
     hp_ex_tally_timeout(ex);
     if (ex->trace)
         hp_tell_failing(ex);

@@ -17,6 +17,9 @@ from __future__ import annotations
 
 from socket import AF_INET, AF_INET6, inet_pton
 
+from .._prepare import encode_host
+from ..errors import InvalidURL
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,6 +52,8 @@ class NoProxy:
 
     def _add_name(self, host: str, port: int) -> None:
         name = host.strip(".")
+        if not name.isascii():
+            name = _ascii(name)
         if name and not any(c in name for c in "*/[]"):
             self._names.append((name, not host.startswith("."), port))
 
@@ -72,15 +77,21 @@ class NoProxy:
         )
 
 
+def _ascii(name: str) -> str:
+    """As the core has it in a URL; "" for what cannot be a name."""
+    try:
+        return encode_host(name)
+    except InvalidURL:
+        return ""
+
+
 def is_loopback(host: str) -> bool:
     """ "localhost", or an address of this machine's own network."""
     if host.rstrip(".") == "localhost":
         return True
     address = _address(host.partition("%")[0])
     return address is not None and (
-        address == (128, 1)
-        or _is_in(address, (32, 127 << 24), 8)
-        or _is_in(address, (128, 0xFFFF << 32 | 127 << 24), 104)
+        address == (128, 1) or _is_in(address, (32, 127 << 24), 8)
     )
 
 
@@ -90,7 +101,10 @@ def _address(text: str) -> Address | None:
             packed = inet_pton(family, text)
         except (OSError, ValueError):
             continue
-        return bits, int.from_bytes(packed, "big")
+        value = int.from_bytes(packed, "big")
+        if bits == 128 and value >> 32 == 0xFFFF:  # an IPv4 address in IPv6
+            return 32, value & 0xFFFF_FFFF
+        return bits, value
     return None
 
 
@@ -125,7 +139,10 @@ def _network(text: str) -> tuple[Address, int] | None:
         return address, address[0]
     if not (prefix.isascii() and prefix.isdigit() and len(prefix) <= 3):
         return None
-    return (address, int(prefix)) if int(prefix) <= address[0] else None
+    bits = int(prefix)
+    if address[0] == 32 and ":" in ip:
+        bits -= 96
+    return (address, bits) if 0 <= bits <= address[0] else None
 
 
 def _port(text: str) -> int | None:

@@ -203,6 +203,8 @@ def _scheme(text: str) -> int:
     shown = ""
     if scheme.isascii() and scheme.replace("+", "").isalnum():
         shown = f", not {scheme[:20]}"
+    if scheme.startswith("socks"):
+        shown += " (of SOCKS, version 5 alone is spoken)"
     raise InvalidProxyURL(_TAKES + shown)
 
 

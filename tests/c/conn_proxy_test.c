@@ -494,7 +494,7 @@ test_proxy_handshake(void)
     CHECK_INT(step(&k), HP_STEP_ERROR);
     snprintf(want, sizeof want,
              "cannot use the proxy https://127.0.0.1:3129: TLS handshake with "
-             "127.0.0.1:%u timed out after 3.0 s",
+             "127.0.0.1:%u timed out after 3.0 s (is it an http:// proxy?)",
              k.spec.port);
     check_failed(&k, HP_E_TLS_TIMEOUT, HP_PHASE_PROXY, want);
     close(lo_accept(listener));

@@ -193,6 +193,31 @@ test_targets_are_not_remembered(void)
     end();
 }
 
+/* It is the proxy that answers in place of the server, or does not. */
+static void
+fails_with(const char *proxy, const char *text)
+{
+    begin(proxy);
+    PLAY(&k, SCRIPT_BYTES("\5\377"), {.op = SCRIPT_EOF});
+    k.r.url = HP_SPAN_LIT("http://a.test/");
+    hp_exchange *ex = kit_new(&k);
+    CHECK_INT(kit_head(&k, ex), HP_GO_ERROR);
+    CHECK_ERR(ex, HP_E_REMOTE_PROTOCOL);
+    CHECK_STR(ex->err.text, text);
+    hp_exchange_free(ex);
+    end();
+}
+
+static void
+test_a_forwarder_that_fails_is_named(void)
+{
+    fails_with("http://Basic eDp5@p:3128",
+               "malformed response head: it does not start with HTTP/ (byte 0) "
+               "(through the proxy http://p:3128)");
+    fails_with(NULL, "malformed response head: it does not start with HTTP/ "
+                     "(byte 0)");
+}
+
 /* ---- what the target does not see ---- */
 
 static void
@@ -374,6 +399,7 @@ main(void)
     RUN(test_targets_are_not_remembered);
     RUN(test_socks_is_not_seen);
     RUN(test_not_for_a_direct_target);
+    RUN(test_a_forwarder_that_fails_is_named);
     RUN(test_own_authorization_for_a_tunnel);
     RUN(test_answers_to_a_challenge);
     RUN(test_remembered_by_proxy);

@@ -7,7 +7,7 @@ import pytest
 
 import hpool
 from tests.server.scripted import expect, respond, send, serve
-from tests.tools import advance, closes, gauges, suspend, until
+from tests.tools import advance, closes, gauges, suspend
 
 OK = respond(b"ok")
 

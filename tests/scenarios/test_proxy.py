@@ -517,6 +517,24 @@ def test_s128_proxy_authorization_of_the_request(server, new_client, ca):
     assert {r.get("Proxy-Authorization") for r in inner} == {None}
 
 
+@pytest.mark.parametrize("tls", [False, True])
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_server_sees_the_proxys_credentials(server, new_client, ca, proxy, tls):
+    """Behind real proxies: not by way of the URL, nor after a redirect to a host
+    that is reached without one."""
+    context = ca.server_context("localhost", "127.0.0.1") if tls else None
+    last = server(OK, tls=context)
+    s = server([serve(respond(status=302, headers={"Location": last.url}))], tls=context)
+    first = s.url.replace("127.0.0.1", "localhost")
+    rules = {first.rpartition(":")[0]: proxy}
+    response = new_client(proxies=rules, verify=ca.pem).get(first)
+    assert response.content == b"ok"
+    assert response.history[0].connection.proxy == proxy.replace(LOGIN + "@", "")
+    assert response.connection.proxy is None
+    for request in (*s.requests, *last.requests):
+        assert b"authorization" not in request.head.lower()
+
+
 def test_proxy_authorization_is_not_for_those_reached_directly(server, new_client):
     s, proxy = server(OK), server(OK)
     headers = {"Proxy-Authorization": "Bearer t"}

@@ -4,6 +4,7 @@ import socket
 
 import pytest
 
+import hpool
 from tests.server.proxies import LOGIN, OK, PASSWORD
 from tests.server.scripted import close, refused_port, start_tls, until_closed
 from tests.tools import Recorder, gauges, proxy_error, until
@@ -177,6 +178,17 @@ def test_s129_real_refusals(new_client, microsocks, microsocks_login):
         client, "http://localhost/", proxy=f"socks5h://a:b@{microsocks_login.address}"
     )
     assert "does not accept the user and password given" in str(error)
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_socks_proxy_taken_for_an_http_one(new_client, microsocks, scheme):
+    """The text names it, also where it answers in the server's place."""
+    url = f"http://{microsocks.address}"
+    error = hpool.ProxyError if scheme == "https" else hpool.ProtocolError
+    with pytest.raises(error) as caught:
+        new_client(proxy=url).get(f"{scheme}://a.test/")
+    text = str(caught.value)
+    assert f"the proxy {url}" in text and "it does not start with HTTP/" in text
 
 
 def test_s129_a_name_for_the_proxy_to_look_up(nginx, new_client, microsocks):
