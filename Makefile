@@ -29,7 +29,7 @@ SAN_shipped := -O2 -g -DNDEBUG -fPIC -fvisibility=hidden
 # compilers warn of is said, and no error.
 FUZZER := -g -Wno-error -fno-sanitize-recover=all -fsanitize=fuzzer-no-link
 SAN_fuzz := -O1 $(FUZZER),address,undefined
-SAN_fuzzfast := -O2 $(FUZZER),undefined
+SAN_fuzzfast := -O2 $(FUZZER),undefined -fno-sanitize-coverage=trace-cmp
 # GCC's TSan cannot live with much address randomisation, and a container may
 # forbid to switch it off.
 # A test that hangs has failed.
@@ -122,6 +122,10 @@ $(eval $(call fuzzer,fuzzfast))
 $(BUILD)/asan/%_replay: $(BUILD)/asan/tests/fuzz/%_fuzz.o \
     $(BUILD)/asan/tests/fuzz/replay.o $(SRC:%.c=$(BUILD)/asan/%.o) \
     $(SUPPORT:%.c=$(BUILD)/asan/%.o)
+	$(CC) $(SAN_asan) $^ $(LIBS) -o $@
+# For tests/differential.
+$(BUILD)/asan/read_responses: $(BUILD)/asan/tests/differential/read_responses.o \
+    $(SRC:%.c=$(BUILD)/asan/%.o) $(SUPPORT:%.c=$(BUILD)/asan/%.o)
 	$(CC) $(SAN_asan) $^ $(LIBS) -o $@
 .SECONDARY:
 
