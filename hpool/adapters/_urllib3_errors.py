@@ -52,17 +52,22 @@ def of_request(
 
 
 def of_body(
-    error: ours.RequestException, pool: Any, url: str
+    error: ours.RequestException,
+    pool: Any,
+    url: str,
+    received: int,
+    length: int | None,
 ) -> theirs.HTTPError:
-    """What urllib3 would raise while the body is read: one of the four that
-    requests knows there."""
+    """What urllib3 would raise while the body is read, of which so many bytes
+    have been `received`: one of the four that requests knows there."""
     if isinstance(error, ours.TimeoutException):
         return _silence(error, pool, url)
     if isinstance(error, ours.SSLError):
         return _tls(error)
-    return theirs.ProtocolError(
-        f"Connection broken: {error}", _as_of_http_client(error)
-    )
+    below = _as_of_http_client(error)
+    if isinstance(error, ours.IncompleteRead) and length is not None:
+        below = theirs.IncompleteRead(received, length - received)
+    return theirs.ProtocolError(f"Connection broken: {error}", below)
 
 
 def _timeout(

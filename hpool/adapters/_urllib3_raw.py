@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import urllib3
 from urllib3 import HTTPHeaderDict
-from urllib3.exceptions import ResponseNotChunked
+from urllib3.exceptions import HTTPError, ResponseNotChunked
 
 from .. import errors
 from .._redact import url_for_text
@@ -45,6 +45,7 @@ class Body:
         self.closed = False
         self._pool = pool
         self._url = url
+        self._received = 0
 
     def read(self, amt: int | None = None) -> bytes:
         """`amt` bytes, fewer at the end or before an error, which the next
@@ -66,11 +67,22 @@ class Body:
         try:
             data = read(amt)
         except errors.RequestException as error:
-            shown = url_for_text(self._url)
-            raise of_body(error, self._pool, shown) from error
+            raise self._theirs(error) from error
+        self._received += len(data)
         if not data and amt != 0:
             self.closed = True
         return data
+
+    def _theirs(self, error: errors.RequestException) -> HTTPError:
+        shown = url_for_text(self._url)
+        length = self.msg.get("Content-Length", "")
+        return of_body(
+            error,
+            self._pool,
+            shown,
+            self._received,
+            int(length) if length.isdigit() else None,
+        )
 
     def close(self) -> None:
         """The connection goes back to the pool, or is closed if much of the

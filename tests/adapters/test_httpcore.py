@@ -3,6 +3,7 @@ hpool's."""
 
 import gzip
 import socket
+import ssl
 import threading
 from urllib.parse import unquote
 
@@ -261,11 +262,48 @@ def test_tls(nginx, ca, module):
 
 
 def test_ssl_context(nginx, ca):
-    import ssl
-
     context = ssl.create_default_context(cafile=str(ca.pem))
     with ConnectionPool(ssl_context=context) as pool:
         assert pool.request("GET", nginx.https_url + "/small").status < 500
+
+
+def test_a_client_certificate(server, ca, module):
+    """Which cannot be read out of a context, so cert= carries it."""
+    context = ca.server_context("127.0.0.1")
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.load_verify_locations(ca.pem)
+    s = server(serve(OK), tls=context)
+    for verify in (ca.pem, ca.client_context()):
+        settings = {"verify": verify, "trust_env": False}
+        with httpx_client(module, cert=ca.files("me"), **settings) as client:
+            assert client.get(s.url).text == "ok"
+    with httpx_client(module, **settings) as client:
+        with pytest.raises(module.NetworkError):
+            client.get(s.url)
+
+
+def test_versions_of_a_context_hold(server, ca, module):
+    context = ca.client_context()
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    s = server(serve(OK), tls=ca.server_context("127.0.0.1"))
+    with httpx_client(module, verify=context, trust_env=False) as client:
+        client.get(s.url, extensions={"sni_hostname": "127.0.0.1"})
+        client.get(s.url)
+    assert {c.tls.version() for c in s.connections} == {"TLSv1.2"}
+
+
+def test_settings_of_sockets(server, module):
+    s = server(serve(OK))
+    nodelay_off = (socket.IPPROTO_TCP, socket.TCP_NODELAY, 0)
+    transport = httpx_transport(
+        module,
+        local_address="127.0.0.9",
+        socket_options=[nodelay_off],
+        trust_env=False,
+    )
+    with module.Client(transport=transport) as client:
+        client.get(s.url)
+    assert s.connections[0].peer[0] == "127.0.0.9"
 
 
 # ---- proxies -----------------------------------------------------------------
@@ -283,6 +321,20 @@ def test_real_proxies(request, nginx, ca, module, kind):
         for target in (nginx.http_url, nginx.https_url):
             assert client.get(f"{target}/small").status_code == 200
         assert pool_of(client).stats().total.dials == 2
+
+
+def test_the_environment_s_proxy(server, module, monkeypatch):
+    s = server(serve(OK))
+    monkeypatch.setenv("HTTP_PROXY", s.url)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    for trust_env, reached in ((True, True), (False, False)):
+        with httpx_client(module, trust_env=trust_env) as client:
+            if reached:
+                assert client.get("http://a.invalid/x").text == "ok"
+            else:
+                with pytest.raises(module.ConnectError):
+                    client.get("http://a.invalid/x")
+    assert [request.target for request in s.requests] == ["http://a.invalid/x"]
 
 
 def test_httpcore_s_own_proxy(nginx, ca, squid):
@@ -340,10 +392,17 @@ def test_what_is_not_on_offer(settings):
         ConnectionPool(**settings)
 
 
-def test_transport_is_the_module_s_own_kind(module):
-    transport = httpx_transport(module)
-    assert isinstance(transport, module.HTTPTransport)
-    transport.close()
+def test_who_patches_the_module_s_transport_patches_ours(module, monkeypatch):
+    """As instrumentation and mocks do, before or after it is made."""
+    with httpx_client(module, trust_env=False) as client:
+        assert isinstance(client._transport, module.HTTPTransport)
+
+        def answer(self, request):
+            return module.Response(418, text=type(self).__name__)
+
+        monkeypatch.setattr(module.HTTPTransport, "handle_request", answer)
+        response = client.get("http://a.invalid/")
+        assert (response.status_code, response.text) == (418, "HTTPTransport")
 
 
 def test_nothing_of_httpcore_is_imported():

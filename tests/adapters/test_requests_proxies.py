@@ -44,6 +44,13 @@ def test_an_http_proxy(session, way, url, tinyproxy, ca):
         assert got.content == SMALL
 
 
+@pytest.mark.parametrize("key", ["http", "all", "http://a.test", "all://a.test"])
+def test_each_form_of_a_key(session, server, key):
+    srv = server(serve(respond(b"ok")))
+    assert session.get("http://a.test/", proxies={key: srv.url}).ok
+    assert srv.requests[0].target == "http://a.test/"
+
+
 def test_with_credentials(session, url, squid, ca):
     got = session.get(url, proxies=through(squid.login_url), verify=ca.pem)
     assert got.content == SMALL

@@ -2,6 +2,7 @@
 hpool's."""
 
 import gzip
+import io
 import ssl
 import threading
 
@@ -163,6 +164,44 @@ def test_refused(new_manager):
     with refused_port() as port, pytest.raises(urllib3.exceptions.MaxRetryError) as e:
         new_manager().request("GET", f"http://127.0.0.1:{port}", retries=0)
     assert isinstance(e.value.reason, urllib3.exceptions.NewConnectionError)
+
+
+def test_unknown_name(new_manager):
+    with pytest.raises(urllib3.exceptions.MaxRetryError) as caught:
+        new_manager().request("GET", "http://name.invalid/", retries=0)
+    assert isinstance(caught.value.reason, urllib3.exceptions.NameResolutionError)
+
+
+def test_what_a_body_raises_comes_through(server, new_manager):
+    def body():
+        yield b"x"
+        raise KeyError("mine")
+
+    s = server([expect(body=False), until_closed()])
+    with pytest.raises(KeyError, match="mine"):
+        new_manager().request("POST", s.url, body=body(), retries=False)
+
+
+def test_a_body_of_which_half_comes(server, new_manager):
+    s = server([expect(), send(respond(b"abcd")[:-2]), close()])
+    response = new_manager().request("GET", s.url, preload_content=False)
+    with pytest.raises(urllib3.exceptions.ProtocolError) as caught:
+        while response.read(2):
+            pass
+    below = caught.value.args[1]
+    assert isinstance(below, urllib3.exceptions.IncompleteRead)
+    assert (below.partial, below.expected) == (2, 2)
+
+
+def test_a_file_is_sent_again(server, new_manager):
+    """From where it stood."""
+    busy = respond(b"", 503, {"Retry-After": "0"})
+    s = server([expect(), send(busy), expect(), send(OK)])
+    file = io.BytesIO(b"xxabc")
+    file.seek(2)
+    retries = urllib3.Retry(1, status_forcelist=[503], allowed_methods=None)
+    new_manager().request("PUT", s.url, body=file, retries=retries)
+    assert [request.body for request in s.requests] == [b"abc", b"abc"]
 
 
 def test_connect_timeout(new_manager):
