@@ -12,7 +12,6 @@ if TYPE_CHECKING:
 # The most specific first: the first that fits names httpcore's class.
 _CLASSES = (
     (errors.PoolTimeout, "PoolTimeout"),
-    (errors.QueueFull, "PoolTimeout"),
     (errors.ConnectTimeout, "ConnectTimeout"),
     (errors.WriteTimeout, "WriteTimeout"),
     (errors.TimeoutException, "ReadTimeout"),
@@ -22,7 +21,6 @@ _CLASSES = (
     (errors.InvalidHeader, "LocalProtocolError"),
     (errors.InvalidMethod, "LocalProtocolError"),
     (errors.InvalidURL, "LocalProtocolError"),
-    (errors.InvalidArgument, "LocalProtocolError"),
     (errors.RemoteProtocolError, "RemoteProtocolError"),
     (errors.ClosedError, "NetworkError"),
     (errors.ReadError, "ReadError"),

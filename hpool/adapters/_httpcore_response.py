@@ -54,8 +54,6 @@ class Body:
             self.close()
 
     def _pieces(self) -> Iterator[bytes]:
-        if self._network_stream.upgraded:
-            return
         try:
             yield from self._response.iter_raw()
         except errors.RequestException as error:
@@ -70,7 +68,6 @@ class Body:
             events.fail(error)
             raise
         events.end()
-        events.check()
 
     def close(self) -> None:
         if self._closed:
@@ -87,20 +84,17 @@ class NetworkStream:
     it. Errors are httpcore's."""
 
     def __init__(self, core: Any, response: Response, upgraded: bool) -> None:
-        self.upgraded = upgraded
         self._core = core
         self._response = response
-        self._taken: Upgraded | None = None
+        self._taken = response.upgraded() if upgraded else None
         self._ahead: bytes | None = None  # read by a look
 
     def _connection(self, timeout: float | None) -> Upgraded:
-        if not self.upgraded:
+        if self._taken is None:
             raise self._core.LocalProtocolError(
                 "network_stream: there is nothing to read or write here "
                 "before a 101 or a CONNECT; the response has the body"
             )
-        if self._taken is None:
-            self._taken = self._response.upgraded()
         self._taken.settimeout(timeout)
         return self._taken
 
@@ -147,7 +141,7 @@ class NetworkStream:
         if info == "ssl_object" and facts.tls_version:
             return _Secured(facts.tls_version, facts.cipher or "", facts.alpn)
         if info == "is_readable":
-            return self.upgraded and self._look()
+            return self._taken is not None and self._look()
         return None
 
     def _look(self) -> bool:

@@ -114,19 +114,11 @@ class Events:
     # ---- what hpool tells ----------------------------------------------------
 
     def dns_start(self, info: Info) -> None:
-        self._connects(info["name"])
-
-    dns_cache_hit = dns_start
-
-    def connect_start(self, info: Info) -> None:
-        self._connects(None)
-
-    def _connects(self, host: str | None) -> None:
         # Once for all addresses: that one of them fails is no failure.
-        step, how = self._connect
-        if self._is_connected or self._step == step:
-            return
-        self.begin(step, how if host is None else {**how, "host": host})
+        if not self._is_connected and self._step != self._connect[0]:
+            self.begin(*self._connect)
+
+    connect_start = dns_start
 
     def connect_done(self, info: Info) -> None:
         if info["error"] is None and self._step == self._connect[0]:

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from .. import errors
 from .._core import Client, _send_once
 from ..config import TLS, Limits, Timeout
+from ..policy.proxies import settle
 from ..policy.proxy import Proxy, of
 from ._httpcore_errors import translated
 from ._httpcore_response import Body, NetworkStream, is_upgraded
@@ -88,10 +89,8 @@ class ConnectionPool:
             "local_address": local_address,
             "socket_options": socket_options,
         }
-        self._proxy = _proxy(proxy)
-        settings: dict[str, Any] = {}
-        if self._proxy is not None:
-            settings["proxy"] = self._proxy
+        proxy = _proxy(proxy)
+        self._proxies = settle(proxy, None, trust_env)
         self.client = Client(
             limits=Limits(
                 max_conns=max_connections,
@@ -106,7 +105,7 @@ class ConnectionPool:
             local_address=local_address,
             uds=uds,
             socket_options=_socket_options(socket_options),
-            **settings,
+            **({} if proxy is None else {"proxy": proxy}),
         )
 
     def handle_request(self, request: Any) -> Any:
@@ -176,11 +175,20 @@ class ConnectionPool:
             step = "connect_unix_socket"
             where: dict[str, Any] = {"path": self._uds}
         else:
-            to = self._proxy or request.url.origin
-            where = {"host": _text(to.host), "port": to.port}
             step = "connect_tcp"
+            where = self._reached(request.url)
         connect = f"connection.{step}", {**where, **how}
         return Events(core, listener, request, connect)
+
+    def _reached(self, url: Any) -> dict[str, Any]:
+        """What a connection is made to: the proxy, if there is one."""
+        origin = url.origin
+        host, https = origin.host.decode(), origin.scheme == b"https"
+        to = {"host": host, "port": origin.port}
+        if self._proxies is None:
+            return to
+        proxy = self._proxies.choose(_url(url), https, *to.values())
+        return to if proxy is None else {"host": proxy.host, "port": proxy.port}
 
     def request(
         self,

@@ -157,6 +157,14 @@ def test_a_stale_connection_is_httpx_s_worry_no_more(server, hpools):
     }
 
 
+def test_a_short_body_goes_out_again(server, hpools):
+    """It is gathered first, although httpx gives an iterator."""
+    s = server([expect(), send(OK), expect(), close()], [serve(OK)])
+    hpools.get(s.url)
+    assert hpools.request("GET", s.url, content=b"abc").text == "ok"
+    assert [request.body for request in s.requests] == [b"", b"abc", b"abc"]
+
+
 def test_threads(server, hpools):
     s = server([serve(lambda request: respond(request.target.encode()))])
 

@@ -2,6 +2,7 @@
 hpool's; `trace` has a file of its own."""
 
 import threading
+from importlib import import_module
 
 import pytest
 
@@ -218,13 +219,26 @@ def test_an_upgrade_that_is_read_as_a_response(server, client):
 
 
 def test_silence_after_an_upgrade(server, client, module):
-    core = pytest.importorskip(module.__name__.replace("x", "core"))
+    core = import_module(module.__name__.replace("x", "core"))
     s = server([expect(), send(SWITCH), until_closed()])
     with client.stream("GET", s.url, headers=ASK) as response:
         stream = response.extensions["network_stream"]
         assert not stream.get_extra_info("is_readable")
         with pytest.raises(core.ReadTimeout):
             stream.read(1, timeout=0.05)
+
+
+def test_after_the_end_of_an_upgraded_connection(server, client, module):
+    core = import_module(module.__name__.replace("x", "core"))
+    s = server([expect(), send(SWITCH), until_closed()])
+    with client.stream("GET", s.url, headers=ASK) as response:
+        stream = response.extensions["network_stream"]
+        stream.close()
+        stream.close()
+        with pytest.raises(core.NetworkError):
+            stream.read(1)
+        with pytest.raises(core.NetworkError):
+            stream.write(b"x")
 
 
 def test_is_readable(server, hpools):
@@ -298,7 +312,7 @@ def test_the_stream_of_a_request_is_read_once(module):
 
     with silent_port() as port, ConnectionPool(retries=2) as pool:
         headers = {"Content-Length": "3", "Host": "x"}
-        core = pytest.importorskip(module.__name__.replace("x", "core"))
+        core = import_module(module.__name__.replace("x", "core"))
         request = core.Request(
             "POST",
             f"http://127.0.0.1:{port}",

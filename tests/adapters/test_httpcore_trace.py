@@ -19,6 +19,7 @@ from tests.server.scripted import (
 
 OK = respond(b"ok", headers={"X": "y"})
 
+ENDS = ("started", "complete")
 CONNECT = ["connection.connect_tcp.started", "connection.connect_tcp.complete"]
 WROTE_HEAD = [
     "http11.send_request_headers.started",
@@ -165,15 +166,34 @@ def test_a_socks_proxy(nginx, ca, microsocks, told):
     url = f"socks5h://{microsocks.address}"
     with httpx_client(proxy=url, verify=ca.pem, trust_env=False) as client:
         client.get(f"{nginx.https_url}/small", extensions=told.extensions)
-    steps = [event for event in told.events if "started" in event]
-    assert steps[:3] == [
-        "connection.connect_tcp.started",
-        "socks.setup_socks5_connection.started",
-        "socks.start_tls.started",
-    ]
-    assert not [event for event in told.events if event.endswith("failed")]
-    named = told.of("socks.setup_socks5_connection.started")
+    setup, tls = "socks.setup_socks5_connection", "socks.start_tls"
+    secured = [f"{step}.{end}" for step in (setup, tls) for end in ENDS]
+    assert told.events == [*CONNECT, *secured, *WROTE, *HEAD, *BODY, *CLOSED]
+    named = told.of(f"{setup}.started")
     assert f"https://{named['host']}:{named['port']}" == nginx.https_url
+    assert told.of(CONNECT[0])["port"] == microsocks.port
+
+
+def test_a_name_that_is_looked_up_for_a_socks_proxy(microsocks, module, told):
+    """When there is a connection to the proxy already: that is no second one."""
+    url = f"socks5://{microsocks.address}"
+    with httpx_client(module, proxy=url, trust_env=False) as client:
+        with pytest.raises(module.ConnectError):
+            client.get("http://name.invalid/", extensions=told.extensions)
+    assert told.events == CONNECT
+
+
+def test_the_environment_s_proxy(server, module, told, monkeypatch):
+    """A step tells where the connection goes."""
+    s = server(serve(OK))
+    monkeypatch.setenv("HTTP_PROXY", s.url.replace("127.0.0.1", "localhost"))
+    with httpx_client(module) as client:
+        for _ in range(2):  # the second time, the name is remembered
+            headers = {"Connection": "close"}
+            client.get("http://a.test/", headers=headers, extensions=told.extensions)
+            connect = told.of(CONNECT[0])
+            assert (connect["host"], connect["port"]) == ("localhost", s.port)
+            told.clear()
 
 
 # ---- what fails --------------------------------------------------------------
@@ -294,6 +314,32 @@ def test_what_a_listener_raises(server, client, event):
     with pytest.raises(KeyError, match="mine"):
         client.get(s.url, extensions={"trace": listen})
     assert client.get(s.url).text == "ok"
+
+
+def test_what_a_listener_raises_of_a_failure(client):
+    """Comes out in its place."""
+
+    def listen(name, info):
+        if name.endswith(".failed"):
+            raise KeyError("mine")
+
+    with refused_port() as port, pytest.raises(KeyError, match="mine"):
+        client.get(f"http://127.0.0.1:{port}", extensions={"trace": listen})
+
+
+def test_a_response_that_nobody_gets_is_closed(server, hpools):
+    """Because the listener has raised."""
+
+    def listen(name, info):
+        if name == HEAD[1]:
+            raise KeyError("mine")
+
+    s = server([expect(), send(respond(bytes(10_000_000))), until_closed()])
+    with pytest.raises(KeyError) as caught:
+        hpools.get(s.url, extensions={"trace": listen})
+    stats = hpools._transport._pool.client.stats().total
+    assert (stats.now.in_use, stats.leaked) == (0, 0)
+    assert caught  # and with it, in its traceback, the response
 
 
 def test_a_listener_that_would_have_to_be_awaited(server, hpools):
