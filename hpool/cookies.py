@@ -112,9 +112,8 @@ def merge_cookies(cookiejar: Jar, cookies: Any) -> Jar:
 
 
 def extract_cookies_to_jar(jar: Any, request: Any, response: Any) -> None:
-    """Puts what `response` sets into `jar`. A response knows its own request:
-    the second argument does not count."""
-    of(jar).extract(response)
+    """Puts what `response`, or its `raw`, sets into `jar`."""
+    of(jar).extract(response, request)
 
 
 def get_cookie_header(jar: Any, request: Any) -> str | None:

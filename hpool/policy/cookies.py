@@ -44,6 +44,7 @@ class Cookies(MutableMapping[str, str]):
     jar  the http.cookiejar.CookieJar underneath. A jar of your own, such as a
          MozillaCookieJar with its save() and load(), is used as it is; one that
          has the standard library's default policy gets hpool's stricter one.
+         What it has besides, save() or set_policy() say, is found here as well
     """
 
     jar: CookieJar
@@ -62,6 +63,11 @@ class Cookies(MutableMapping[str, str]):
         )
         if cookies is not None:
             self.update(cookies)
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "jar" or name.startswith("_"):
+            raise AttributeError(f"'Cookies' object has no attribute {name!r}")
+        return getattr(self.jar, name)
 
     # -- one by one
 
@@ -110,10 +116,13 @@ class Cookies(MutableMapping[str, str]):
         self._take_out(name, domain, path)
 
     def clear(
-        self, domain: str | None = None, path: str | None = None
+        self,
+        domain: str | None = None,
+        path: str | None = None,
+        name: str | None = None,
     ) -> None:
-        """Takes out all cookies, or those of a domain and path."""
-        self._take_out(None, domain, path)
+        """Takes out all cookies, or those of a domain, path and name."""
+        self._take_out(name, domain, path)
 
     def set_cookie(self, cookie: Cookie) -> None:
         """Puts a Cookie object in."""
@@ -251,14 +260,16 @@ class Cookies(MutableMapping[str, str]):
         self.jar.add_cookie_header(cast("Any", visit))
         return visit.cookie
 
-    def extract(self, response: Any) -> None:
-        """Puts in what `response` sets."""
+    def extract(self, response: Any, request: Any = None) -> None:
+        """Puts in what `response` sets, the answer to `request` if it does not
+        say itself what was asked for."""
         lines = _set_cookie(response)
         if not lines:
             return
         secure = [c for c in self._all() if c.secure]
         # More could not be kept.
-        visit = Visit(response.url, secure, lines[-MOST_OF_A_DOMAIN:])
+        url = getattr(response, "url", None) or request.url
+        visit = Visit(url, secure, lines[-MOST_OF_A_DOMAIN:])
         self.jar.extract_cookies(cast("Any", visit), cast("Any", visit))
         self._trim(visit.host)
 
