@@ -1,20 +1,14 @@
 /* proxy: a setting is found by its key: every part of it written out byte for
  * byte. Spans and fields of the setting point into that block, so there is one
- * copy of the password to wipe.
- *
- * The registry's lock is a leaf; it guards the map and the reference counts. */
+ * copy of the password to wipe. */
 #include "net/proxy.h"
 
-#include <assert.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "base/fork.h"
-#include "base/list.h"
-#include "base/lock.h"
-#include "base/map.h"
 #include "base/mem.h"
+#include "base/registry.h"
 
 enum {
     NAME_MAX_LEN = 300,
@@ -23,55 +17,28 @@ enum {
 };
 
 struct hp_proxy {
-    uint64_t id;
+    hp_entry entry;         /* its key is the block */
     hp_proxy_config config; /* in the block */
     hp_field *connect;      /* own fields, then config.fields */
     size_t n_connect;
     bool has_agent; /* connect[0] */
     char name[NAME_MAX_LEN];
-    /* under the registry's lock */
-    hp_map_node node; /* its key is the block */
-    unsigned refs;
 };
 
-static struct {
-    hp_mutex lock;
-    hp_map map;
-    uint64_t last_id;
-} reg = {.lock = HP_MUTEX_INIT};
-
-/* ---- fork ---- */
-
-static void
-fork_prepare(void)
+static hp_proxy *
+proxy_of(hp_entry *e)
 {
-    hp_lock(&reg.lock);
+    return e ? HP_CONTAINER(e, hp_proxy, entry) : NULL;
 }
 
-static void
-fork_parent(void)
-{
-    hp_unlock(&reg.lock);
-}
-
-static void
-fork_child(void)
-{
-    hp_mutex_init(&reg.lock);
-}
-
-static const hp_fork_hooks fork_hooks = {.order = HP_FORK_ORDER_PROXY,
-                                         .prepare = fork_prepare,
-                                         .parent = fork_parent,
-                                         .child = fork_child};
-
+static hp_registry registry = HP_REGISTRY_INIT(0, NULL);
 static pthread_once_t start_once = PTHREAD_ONCE_INIT;
 static int start_failed;
 
 static void
 start(void)
 {
-    start_failed = hp_fork_register(&fork_hooks);
+    start_failed = hp_registry_open(&registry);
 }
 
 /* ---- checks ---- */
@@ -210,8 +177,8 @@ fill_block(hp_proxy *p, char *block, hp_field *own)
         pack(&at, &own[i].value);
     }
     c->fields = own;
-    p->node.key = hp_span_of(block, (size_t)(at - block));
-    p->node.hash = hp_hash(p->node.key);
+    p->entry.node.key = hp_span_of(block, (size_t)(at - block));
+    p->entry.node.hash = hp_hash(p->entry.node.key);
 }
 
 static bool
@@ -255,8 +222,8 @@ put_name(hp_proxy *p)
 static void
 proxy_free(hp_proxy *p)
 {
-    volatile char *secret = (volatile char *)p->node.key.ptr;
-    for (size_t i = 0; i < p->node.key.len; i++)
+    volatile char *secret = (volatile char *)p->entry.node.key.ptr;
+    for (size_t i = 0; i < p->entry.node.key.len; i++)
         secret[i] = 0;
     hp_tls_unref(p->config.tls);
     hp_free(p);
@@ -288,23 +255,6 @@ proxy_new(const hp_proxy_config *config, hp_err *err)
     return NULL;
 }
 
-/* The known setting equal to `fresh`, or `fresh` itself, now known; with one
- * more reference. NULL: out of memory. */
-static hp_proxy *
-intern_locked(hp_proxy *fresh)
-{
-    HP_ASSERT_HELD(&reg.lock);
-    hp_map_node *n = hp_map_find(&reg.map, fresh->node.key, fresh->node.hash);
-    hp_proxy *p = n ? HP_CONTAINER(n, hp_proxy, node) : fresh;
-    if (n == NULL) {
-        if (hp_map_insert(&reg.map, &fresh->node) != 0)
-            return NULL;
-        fresh->id = ++reg.last_id;
-    }
-    p->refs++;
-    return p;
-}
-
 hp_proxy *
 hp_proxy_get(const hp_proxy_config *config, hp_err *err)
 {
@@ -316,9 +266,7 @@ hp_proxy_get(const hp_proxy_config *config, hp_err *err)
     hp_proxy *fresh = proxy_new(config, err);
     if (fresh == NULL)
         return NULL;
-    hp_lock(&reg.lock);
-    hp_proxy *p = intern_locked(fresh);
-    hp_unlock(&reg.lock);
+    hp_proxy *p = proxy_of(hp_registry_get(&registry, &fresh->entry));
     if (p != fresh)
         proxy_free(fresh);
     if (p == NULL)
@@ -329,10 +277,7 @@ hp_proxy_get(const hp_proxy_config *config, hp_err *err)
 hp_proxy *
 hp_proxy_ref(hp_proxy *p)
 {
-    hp_lock(&reg.lock);
-    assert(p->refs > 0);
-    p->refs++;
-    hp_unlock(&reg.lock);
+    hp_registry_ref(&registry, &p->entry);
     return p;
 }
 
@@ -341,13 +286,9 @@ hp_proxy_unref(hp_proxy *p)
 {
     if (p == NULL)
         return;
-    hp_lock(&reg.lock);
-    bool last = --p->refs == 0;
+    hp_proxy *last = proxy_of(hp_registry_unref(&registry, &p->entry));
     if (last)
-        hp_map_remove(&reg.map, &p->node);
-    hp_unlock(&reg.lock);
-    if (last)
-        proxy_free(p);
+        proxy_free(last);
 }
 
 hp_proxy *
@@ -363,7 +304,7 @@ hp_proxy_with_authorization(const hp_proxy *p, hp_span value, hp_err *err)
 uint64_t
 hp_proxy_id(const hp_proxy *p)
 {
-    return p->id;
+    return p->entry.id;
 }
 
 const char *
@@ -425,8 +366,5 @@ hp_proxy_write_connect(const hp_proxy *p, hp_span target, hp_span authorization,
 size_t
 hp_proxy_known(void)
 {
-    hp_lock(&reg.lock);
-    size_t n = reg.map.count;
-    hp_unlock(&reg.lock);
-    return n;
+    return hp_registry_known(&registry);
 }

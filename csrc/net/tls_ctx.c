@@ -5,14 +5,12 @@
  * file it names. The strings of the setting point into its key, so there is
  * one copy of the password to wipe.
  *
- * Locks: the registry's guards map, idle list, reference counts. A setting's
- * own mutex guards ctx and is held while files are read and parsed, which may
- * take tens of milliseconds, inside OpenSSL's gate; never are both held, and no
- * I/O happens under the registry's.
+ * A setting's own mutex guards ctx and is held while files are read and parsed,
+ * which may take tens of milliseconds, inside OpenSSL's gate, and never
+ * together with the registry's.
  */
 #include "net/tls_impl.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -23,21 +21,14 @@
 #include <openssl/crypto.h>
 #include <openssl/x509.h>
 
-#include "base/fork.h"
-#include "base/list.h"
 #include "base/lock.h"
-#include "base/map.h"
 #include "base/mem.h"
+#include "base/registry.h"
 #include "net/tls_gate.h"
 
 struct hp_tls {
-    uint64_t id;
-    hp_tls_setting set; /* immutable; strings point into node.key */
-
-    /* under the registry's lock */
-    hp_map_node node;
-    hp_node idle; /* linked while refs == 0 */
-    unsigned refs;
+    hp_entry entry;
+    hp_tls_setting set; /* immutable; strings point into the entry's key */
 
     /* under build */
     hp_mutex build;
@@ -45,56 +36,28 @@ struct hp_tls {
     int keylog_fd;
 };
 
-static struct {
-    hp_mutex lock;
-    hp_map map;
-    hp_list idle; /* oldest first */
-    size_t n_idle;
-    uint64_t last_id;
-} reg = {.lock = HP_MUTEX_INIT};
-
 static atomic_uint contexts_built;
 
 /* ---- fork ---- */
-
-static void
-fork_prepare(void)
-{
-    hp_lock(&reg.lock);
-}
-
-static void
-fork_parent(void)
-{
-    hp_unlock(&reg.lock);
-}
 
 /* A thread that the fork did not wait for may have held a setting's mutex. It
  * had not published its context, so that one counts as never begun (what it had
  * allocated is lost, once). Finished contexts are memory like any other and
  * stay good. */
 static void
-fork_child(void)
+in_child(hp_entry *e)
 {
-    hp_mutex_init(&reg.lock);
-    for (hp_map_node *n = NULL; (n = hp_map_next(&reg.map, n)) != NULL;)
-        hp_mutex_init(&HP_CONTAINER(n, hp_tls, node)->build);
+    hp_mutex_init(&HP_CONTAINER(e, hp_tls, entry)->build);
 }
 
-static const hp_fork_hooks fork_hooks = {.order = HP_FORK_ORDER_TLS,
-                                         .prepare = fork_prepare,
-                                         .parent = fork_parent,
-                                         .child = fork_child};
-
+static hp_registry registry = HP_REGISTRY_INIT(HP_TLS_KEPT, in_child);
 static pthread_once_t start_once = PTHREAD_ONCE_INIT;
 static int start_failed;
 
 static void
 start(void)
 {
-    hp_list_init(&reg.idle);
-    start_failed =
-        hp_tls_gate_init() != 0 || hp_fork_register(&fork_hooks) != 0;
+    start_failed = hp_tls_gate_init() != 0 || hp_registry_open(&registry) != 0;
 }
 
 /* ---- the system's store ---- */
@@ -338,8 +301,8 @@ own_key(hp_tls *t)
     at = put(at, s->config.ca_pem.ptr, s->config.ca_pem.len);
     if (s->config.ca_pem.ptr)
         s->config.ca_pem.ptr = pem;
-    t->node.key = hp_span_of(key, n);
-    t->node.hash = hp_hash(t->node.key);
+    t->entry.node.key = hp_span_of(key, n);
+    t->entry.node.hash = hp_hash(t->entry.node.key);
     return 0;
 }
 
@@ -358,9 +321,9 @@ setting_free(hp_tls *t)
     if (t->keylog_fd >= 0)
         close(t->keylog_fd);
     hp_mutex_destroy(&t->build);
-    if (t->node.key.ptr) { /* holds the key's password */
-        OPENSSL_cleanse((char *)t->node.key.ptr, t->node.key.len);
-        hp_free((char *)t->node.key.ptr);
+    if (t->entry.node.key.ptr) { /* holds the key's password */
+        OPENSSL_cleanse((char *)t->entry.node.key.ptr, t->entry.node.key.len);
+        hp_free((char *)t->entry.node.key.ptr);
     }
     hp_free(t);
 }
@@ -386,24 +349,10 @@ fail:
     return NULL;
 }
 
-/* The known setting equal to `fresh`, or `fresh` itself, now known; with one
- * more reference. NULL: out of memory. */
 static hp_tls *
-intern_locked(hp_tls *fresh)
+tls_of(hp_entry *e)
 {
-    HP_ASSERT_HELD(&reg.lock);
-    hp_map_node *n = hp_map_find(&reg.map, fresh->node.key, fresh->node.hash);
-    hp_tls *t = n ? HP_CONTAINER(n, hp_tls, node) : fresh;
-    if (n == NULL) {
-        if (hp_map_insert(&reg.map, &fresh->node) != 0)
-            return NULL;
-        fresh->id = ++reg.last_id;
-    } else if (t->refs == 0) {
-        hp_list_remove(&t->idle);
-        reg.n_idle--;
-    }
-    t->refs++;
-    return t;
+    return e ? HP_CONTAINER(e, hp_tls, entry) : NULL;
 }
 
 hp_tls *
@@ -417,9 +366,7 @@ hp_tls_get(const hp_tls_config *config, hp_err *err)
     hp_tls *fresh = setting_new(config, err);
     if (fresh == NULL)
         return NULL;
-    hp_lock(&reg.lock);
-    hp_tls *t = intern_locked(fresh);
-    hp_unlock(&reg.lock);
+    hp_tls *t = tls_of(hp_registry_get(&registry, &fresh->entry));
     if (t == NULL)
         hp_err_set(err, HP_E_NOMEM, "out of memory");
     if (t != fresh)
@@ -430,45 +377,21 @@ hp_tls_get(const hp_tls_config *config, hp_err *err)
 hp_tls *
 hp_tls_ref(hp_tls *t)
 {
-    hp_lock(&reg.lock);
-    assert(t->refs > 0);
-    t->refs++;
-    hp_unlock(&reg.lock);
+    hp_registry_ref(&registry, &t->entry);
     return t;
-}
-
-/* Drops one reference. Returns the setting to free after unlocking, if any. */
-static hp_tls *
-unref_locked(hp_tls *t)
-{
-    HP_ASSERT_HELD(&reg.lock);
-    assert(t->refs > 0);
-    if (--t->refs > 0)
-        return NULL;
-    hp_list_push_back(&reg.idle, &t->idle);
-    if (++reg.n_idle <= HP_TLS_KEPT)
-        return NULL;
-    hp_tls *oldest = HP_CONTAINER(hp_list_pop_front(&reg.idle), hp_tls, idle);
-    reg.n_idle--;
-    hp_map_remove(&reg.map, &oldest->node);
-    return oldest;
 }
 
 void
 hp_tls_unref(hp_tls *t)
 {
-    if (t == NULL)
-        return;
-    hp_lock(&reg.lock);
-    hp_tls *victim = unref_locked(t);
-    hp_unlock(&reg.lock);
-    setting_free(victim);
+    if (t)
+        setting_free(tls_of(hp_registry_unref(&registry, &t->entry)));
 }
 
 uint64_t
 hp_tls_id(const hp_tls *t)
 {
-    return t->id;
+    return t->entry.id;
 }
 
 const hp_tls_config *
@@ -480,10 +403,7 @@ hp_tls_settings(const hp_tls *t)
 size_t
 hp_tls_known(void)
 {
-    hp_lock(&reg.lock);
-    size_t n = reg.map.count;
-    hp_unlock(&reg.lock);
-    return n;
+    return hp_registry_known(&registry);
 }
 
 unsigned
