@@ -1,6 +1,6 @@
 #include "net/tls_bio.h"
 
-#include <pthread.h>
+#include <stdatomic.h>
 
 #include <openssl/err.h>
 
@@ -136,28 +136,38 @@ control(BIO *bio, int cmd, long num, void *ptr)
     }
 }
 
-static BIO_METHOD *method; /* lives as long as the process */
-static pthread_once_t method_once = PTHREAD_ONCE_INIT;
-
-static void
+static BIO_METHOD *
 make_method(void)
 {
     BIO_METHOD *m = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK,
                                  "hpool stream");
-    if (m == NULL)
-        return;
-    if (BIO_meth_set_read(m, read_lower) &&
+    if (m && BIO_meth_set_read(m, read_lower) &&
         BIO_meth_set_write(m, write_lower) && BIO_meth_set_ctrl(m, control))
-        method = m;
-    else
-        BIO_meth_free(m);
+        return m;
+    BIO_meth_free(m);
+    return NULL;
+}
+
+static _Atomic(BIO_METHOD *) method; /* lives as long as the process */
+
+/* Made at first use; without memory for it the next use tries again. */
+static BIO_METHOD *
+get_method(void)
+{
+    BIO_METHOD *m = atomic_load(&method), *none = NULL;
+    if (m || (m = make_method()) == NULL)
+        return m;
+    if (atomic_compare_exchange_strong(&method, &none, m))
+        return m;
+    BIO_meth_free(m); /* another thread was faster */
+    return none;
 }
 
 BIO *
 hp_tls_bio_new(hp_tls_bio *b)
 {
-    pthread_once(&method_once, make_method);
-    BIO *bio = method ? BIO_new(method) : NULL;
+    BIO_METHOD *m = get_method();
+    BIO *bio = m ? BIO_new(m) : NULL;
     if (bio == NULL)
         return NULL;
     BIO_set_data(bio, b);

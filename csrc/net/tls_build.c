@@ -22,13 +22,31 @@ hp_tls_reason(unsigned long code)
     return words ? words : "unknown TLS error";
 }
 
-/* "<what> '<name>': <OpenSSL's reason>". The oldest error in the queue is the
- * nearest to the cause. */
+static int
+weight(unsigned long code, int lib)
+{
+    if (hp_tls_is_no_memory(code))
+        return 2;
+    return ERR_GET_LIB(code) == lib;
+}
+
+unsigned long
+hp_tls_take_code(int lib)
+{
+    unsigned long best = ERR_peek_error(), e;
+    while ((e = ERR_get_error()) != 0) {
+        if (weight(e, lib) > weight(best, lib))
+            best = e;
+    }
+    return best;
+}
+
+/* "<what> '<name>': <OpenSSL's reason>". */
 static int
 refuse(hp_err *err, const char *what, const char *name)
 {
-    unsigned long code = ERR_peek_error();
-    if (ERR_GET_REASON(code) == ERR_R_MALLOC_FAILURE)
+    unsigned long code = hp_tls_take_code(ERR_LIB_NONE);
+    if (hp_tls_is_no_memory(code))
         return hp_err_set(err, HP_E_NOMEM, "out of memory");
     return hp_err_set(err, HP_E_TLS_CONFIG, "%s '%s': %s", what, name,
                       hp_tls_reason(code));
@@ -108,6 +126,17 @@ give_password(char *buf, int size, int writing, void *arg)
     return (int)n;
 }
 
+static int
+refuse_pem(hp_err *err, int nth)
+{
+    unsigned long code = hp_tls_take_code(ERR_LIB_NONE);
+    if (hp_tls_is_no_memory(code))
+        return hp_err_set(err, HP_E_NOMEM, "out of memory");
+    return hp_err_set(err, HP_E_TLS_CONFIG,
+                      "certificate %d of the PEM data given: %s", nth,
+                      hp_tls_reason(code));
+}
+
 /* The number of certificates put into the store, or -1. */
 static int
 add_pem(SSL_CTX *ctx, BIO *bio, hp_err *err)
@@ -125,9 +154,7 @@ add_pem(SSL_CTX *ctx, BIO *bio, hp_err *err)
             ERR_clear_error(); /* nothing more to read: the normal end */
             return n;
         }
-        return hp_err_set(err, HP_E_TLS_CONFIG,
-                          "certificate %d of the PEM data given: %s", n + 1,
-                          hp_tls_reason(ERR_peek_error()));
+        return refuse_pem(err, n + 1);
     }
 }
 
@@ -170,11 +197,9 @@ load_system(SSL_CTX *ctx, const hp_tls_setting *s, hp_err *err)
 }
 
 static int
-load_authorities(SSL_CTX *ctx, const hp_tls_setting *s, hp_err *err)
+load_files(SSL_CTX *ctx, const hp_tls_setting *s, hp_err *err)
 {
     const hp_tls_config *c = &s->config;
-    if (!c->verify)
-        return 0;
     if (!hp_tls_own_authorities(c))
         return load_system(ctx, s, err);
     if (c->ca_file && load_file(ctx, "CA file", c->ca_file, err) != 0)
@@ -182,6 +207,41 @@ load_authorities(SSL_CTX *ctx, const hp_tls_setting *s, hp_err *err)
     if (c->ca_dir && load_dir(ctx, c->ca_dir, err) != 0)
         return -1;
     return c->ca_pem.ptr ? load_pem(ctx, c->ca_pem, err) : 0;
+}
+
+static bool
+is_sound(X509 *x)
+{
+    return x && X509_check_purpose(x, -1, 0) == 1 && X509_get0_pubkey(x);
+}
+
+/* OpenSSL looks into a certificate once, and one that it had no memory for then
+ * is no authority ever after. Not sound, but its copy is: that was it. */
+static int
+look_into_all(SSL_CTX *ctx, hp_err *err)
+{
+    X509_STORE *store = SSL_CTX_get_cert_store(ctx);
+    STACK_OF(X509_OBJECT) *all = X509_STORE_get0_objects(store);
+    bool lost = false;
+    for (int i = 0; i < sk_X509_OBJECT_num(all) && !lost; i++) {
+        X509 *x = X509_OBJECT_get0_X509(sk_X509_OBJECT_value(all, i));
+        if (x == NULL || is_sound(x))
+            continue;
+        X509 *copy = X509_dup(x);
+        lost = copy == NULL || is_sound(copy);
+        X509_free(copy);
+    }
+    return lost ? hp_err_set(err, HP_E_NOMEM, "out of memory") : 0;
+}
+
+static int
+load_authorities(SSL_CTX *ctx, const hp_tls_setting *s, hp_err *err)
+{
+    if (!s->config.verify)
+        return 0;
+    if (load_files(ctx, s, err) != 0)
+        return -1;
+    return look_into_all(ctx, err);
 }
 
 static int

@@ -162,7 +162,7 @@ hp_tls_explain(const hp_tls_failure *f, hp_err *err)
                    f->name);
     else if (f->code == 0)
         explain_lower(f, err);
-    else if (ERR_GET_REASON(f->code) == ERR_R_MALLOC_FAILURE)
+    else if (hp_tls_is_no_memory(f->code))
         hp_err_set(err, HP_E_NOMEM, "out of memory");
     else if (hp_tls_code_is(f->code, SSL_R_CERTIFICATE_VERIFY_FAILED))
         explain_verify(f, err);

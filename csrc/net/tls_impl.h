@@ -93,6 +93,17 @@ hp_tls_code_is(unsigned long code, int ssl_reason)
            ERR_GET_REASON(code) == ssl_reason;
 }
 
+static inline bool
+hp_tls_is_no_memory(unsigned long code)
+{
+    return code && ERR_GET_REASON(code) == ERR_R_MALLOC_FAILURE;
+}
+
+/* Takes the error queue, and of it what tells most: that memory ran out, which
+ * makes the others say anything; the word of a library; else the oldest, which
+ * is the nearest to the cause. 0 when it is empty. */
+unsigned long hp_tls_take_code(int lib);
+
 /* Words for an OpenSSL error code. Static storage. */
 const char *hp_tls_reason(unsigned long code);
 

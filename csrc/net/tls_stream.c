@@ -37,19 +37,6 @@ hp_tls_stream_begin(hp_tls_stream *s, hp_err *low)
     hp_tls_bio_begin(&s->bio, low);
 }
 
-/* Takes the error queue; libssl's own word in it before that of the algorithms
- * below. 0 when it is empty. */
-static unsigned long
-ssl_code(void)
-{
-    unsigned long first = ERR_peek_error(), e;
-    do
-        e = ERR_get_error();
-    while (e && ERR_GET_LIB(e) != ERR_LIB_SSL);
-    ERR_clear_error();
-    return e ? e : first;
-}
-
 void
 hp_tls_distrust_sessions(hp_tls_stream *s)
 {
@@ -70,7 +57,7 @@ hp_tls_stream_verdict(hp_tls_stream *s, int r)
     default:
         break;
     }
-    s->code = ssl_code();
+    s->code = hp_tls_take_code(ERR_LIB_SSL);
     bool eof = s->code
                    ? hp_tls_code_is(s->code, SSL_R_UNEXPECTED_EOF_WHILE_READING)
                    : s->bio.eof && !s->bio.failed;
@@ -87,7 +74,7 @@ static int
 complain(const hp_tls_stream *s, hp_errc io, const char *doing,
          const hp_err *low, hp_err *err)
 {
-    if (s->code && ERR_GET_REASON(s->code) == ERR_R_MALLOC_FAILURE)
+    if (hp_tls_is_no_memory(s->code))
         hp_err_set(err, HP_E_NOMEM, "out of memory");
     else if (s->code)
         hp_err_set(err, HP_E_TLS, "TLS error while %s %s: %s", doing, s->name,

@@ -99,6 +99,8 @@ no_waker(hp_exchange *ex, int e, hp_err *err)
     if (e == EMFILE || e == ENFILE)
         hp_pool_tally_no_descriptor(ex->pool, &ex->want);
     hp_ex_release(ex);
+    if (e == ENOMEM)
+        return hp_err_set(err, HP_E_NOMEM, "out of memory");
     return hp_err_set_sys(err, HP_E_CONNECT, e,
                           "cannot make a wake-up descriptor (raise the limit "
                           "with ulimit -n)");
