@@ -18,11 +18,14 @@ sys.path.insert(0, str(HERE.parent))
 
 from benchmarks.peers import Task  # noqa: E402
 from benchmarks.score import instructions, report, servers  # noqa: E402
-from benchmarks.score.cases import CASES, Case  # noqa: E402
+from benchmarks.score.cases import ALL, CASES, Case  # noqa: E402
 from benchmarks.score.limits import Limits  # noqa: E402
 from benchmarks.score.machine import about  # noqa: E402
+from benchmarks.score.memory import MEMORY, Memory, grown  # noqa: E402
 from benchmarks.score.peers import Peers, module_of  # noqa: E402
 from benchmarks.score.rounds import Pace, Times, run  # noqa: E402
+
+INSTRUCTIONS = "instructions"
 
 
 def task_of(case: Case, running: servers.Servers) -> Task:
@@ -93,23 +96,28 @@ def options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def chosen_cases(names: str | None) -> list[Case]:
-    if names is None:
-        return CASES
-    wanted = names.split(",")
-    known = {case.name: case for case in CASES}
-    if unknown := set(wanted) - known.keys():
-        raise SystemExit(f"no such case: {', '.join(unknown)}; there are {list(known)}")
-    return [case for case in CASES if case.name in wanted]
+def chosen_cases(chosen: argparse.Namespace) -> tuple[list[Case], list[Memory], bool]:
+    """The cases in time, those in memory, and whether instructions are counted."""
+    memories = {memory.case.name: memory for memory in MEMORY}
+    known = [*(case.name for case in CASES), *memories, INSTRUCTIONS]
+    names = chosen.cases.split(",") if chosen.cases else known
+    if unknown := set(names) - set(known):
+        raise SystemExit(f"no such case: {', '.join(unknown)}; there are {known}")
+    cases = [case for case in CASES if case.name in names]
+    wanted = [memory for name, memory in memories.items() if name in names]
+    if chosen.quick:
+        cases = [case.small() for case in cases]
+        wanted = [memory.small() for memory in wanted]
+    return cases, wanted, INSTRUCTIONS in names and not chosen.quick
 
 
 def wanted_peers(cases: list[Case], names: str | None) -> list[str]:
     every = {module_of(name): None for case in cases for name in case.peers}
     if names is None:
         return list(every)
-    wanted = {"hpool", *names.split(",")}
-    if unknown := wanted - every.keys():
-        raise SystemExit(f"no such peer in these cases: {', '.join(unknown)}")
+    wanted = {"hpool", "bare", *names.split(",")}
+    if unknown := wanted - {"bare", *ALL}:
+        raise SystemExit(f"no such peer: {', '.join(unknown)}; there are {ALL}")
     return [name for name in every if name in wanted]
 
 
@@ -125,6 +133,21 @@ def measure(chosen: argparse.Namespace, cases: list[Case]) -> report.Result:
     return result
 
 
+def measure_memory(
+    result: report.Result, wanted: list[Memory], chosen: argparse.Namespace
+) -> None:
+    names = wanted_peers([memory.case for memory in wanted], chosen.peers)
+    cases = [memory.case for memory in wanted]
+    with servers.started(cases) as running, tempfile.TemporaryDirectory() as folder:
+        peers, limits = Peers(names, Path(folder)), Limits(running)
+        for memory in wanted:
+            print(memory.case.name, file=sys.stderr, flush=True)
+            task = task_of(memory.case, running)
+            rounds = 1 if chosen.quick else 3
+            found = grown(memory, task, limits, peers, rounds)
+            result.memory[memory.case.name] = found
+
+
 def count_instructions(result: report.Result) -> None:
     """The first case's, which is the kept GET."""
     case = CASES[0]
@@ -136,11 +159,11 @@ def count_instructions(result: report.Result) -> None:
 
 def main() -> None:
     chosen = options()
-    cases = chosen_cases(chosen.cases)
-    if chosen.quick:
-        cases = [case.small() for case in cases]
+    cases, memories, counted = chosen_cases(chosen)
     result = measure(chosen, cases)
-    if CASES[0] in cases and not chosen.quick and instructions.available():
+    if memories:
+        measure_memory(result, memories, chosen)
+    if counted and instructions.available():
         count_instructions(result)
     chosen.out.mkdir(parents=True, exist_ok=True)
     result.dump(chosen.out / "scorecard.json")

@@ -14,12 +14,14 @@ from benchmarks.score import servers
 from benchmarks.scorecard import task_of
 from benchmarks.score.cases import CASES, Case
 from benchmarks.score.limits import Limits
+from benchmarks.score.memory import MEMORY
 from benchmarks.score.peers import module_of
 
 ROOT = Path(__file__).parent.parent
 TURNS = 10
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_every_case_runs(tmp_path):
     """One round of one turn of each, and what is written has them all."""
@@ -34,9 +36,11 @@ def test_every_case_runs(tmp_path):
         wanted = {"hpool", "limit"} if case.limit else {"hpool"}
         assert wanted <= {module_of(peer) for peer in times[case.name]}
         assert all(values[0] > 0 for values in times[case.name].values())
+    for memory in MEMORY:
+        assert "hpool" in found["memory"][memory.case.name]
     page = (tmp_path / "scorecard.rst").read_text()
     assert all(f"\n{case.title}\n---" in page for case in CASES)
-    asked = {"limit", "hpool", "requests", ""}
+    asked = {"limit", "hpool", "requests", "bare", ""}
     goals = [(goal.of, goal.over) for case in CASES for goal in case.goals]
     judged = sum(module_of(a) in asked and b in asked for a, b in goals)
     assert len(re.findall(r" (?:met|missed)$", page, re.M)) == judged

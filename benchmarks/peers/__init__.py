@@ -16,12 +16,14 @@ that does it once:
     @lines             which gives an iterator of the body's lines
     @awaited           an `async def`, which gives the body; set up in one, too
     @awaited_pieces    an `async def`, as @pieces
+    @opens             which makes so many connections and leaves them idle
     @shared            as @contents, called by task.count threads at once
 """
 
 import asyncio
 import gc
 import json
+import os
 import threading
 import zlib
 from collections.abc import Callable, Coroutine, Iterable, Iterator
@@ -44,6 +46,7 @@ class Task:
     anew: bool = False  # a new client, and so connection, for each count
     addresses: int = 1  # from 127.0.0.1 on, for each count the next
     upload: str = ""  # the file to send
+    memory: str = ""  # "now" or "peak": answer with growth, not with bytes read
 
     def dumps(self) -> str:
         return json.dumps(asdict(self))
@@ -75,6 +78,7 @@ Made = Callable[[Task], Job]
 
 PIECE = 65536  # of a body that is not wanted whole
 BUFFER = 1 << 20  # where the caller brings one
+MANY = 100_000  # connections: no limit
 
 
 class Proof:
@@ -233,6 +237,25 @@ class Threads:
         return sum(self.sizes)
 
 
+class Opens(Repeated):
+    """Connections that have served a request and are kept, as the process ends
+    with them."""
+
+    def prove(self) -> None:
+        self.turn(1)
+
+    def run(self, n: int) -> int:
+        before = descriptors()
+        self.turn(n)
+        made = descriptors() - before  # the first may have been used again
+        assert made >= n - 1, "connections were not kept"
+        return n
+
+
+def descriptors() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
 class Shared(Repeated):
     def __init__(self, make: Callable[[Task], Turn], task: Task):
         super().__init__(make, task)
@@ -260,6 +283,10 @@ def awaited(make: Callable[[Task], Coroutine[Any, Any, Any]]) -> Made:
 
 def awaited_pieces(make: Callable[[Task], Coroutine[Any, Any, Any]]) -> Made:
     return partial(AwaitedPieces, make)
+
+
+def opens(make: Callable[[Task], Callable[[int], object]]) -> Made:
+    return partial(Opens, make)
 
 
 def shared(make: Callable[[Task], Turn]) -> Made:

@@ -83,3 +83,6 @@ async def post_file(task: Task) -> Callable[[], Awaitable[bytes]]:
                 return await response.read()
 
     return turn
+
+
+decoded = kept  # it decodes by itself

@@ -59,3 +59,6 @@ def client(task: Task) -> Turn:
 def post(task: Task) -> Turn:
     session, url, data = session_of(task), task.url, upload_of(task)
     return lambda: session.post(url, data=data).content
+
+
+decoded = kept  # it decodes by itself

@@ -12,6 +12,7 @@ from benchmarks.peers import (
     Turn,
     contents,
     lines,
+    opens,
     pieces,
     shared,
     upload_of,
@@ -144,3 +145,21 @@ def post_file(task: Task) -> Turn:
             return response.content
 
     return turn
+
+
+decoded = kept  # it decodes by itself
+
+
+@opens
+def idle(task: Task) -> Callable[[int], None]:
+    limits = hpool.Limits(max_idle_conns=None, idle_order="fifo")
+    client, url, there = client_of(task, limits=limits), task.url, 0
+
+    def open_idle(n: int) -> None:
+        nonlocal there
+        for _ in range(n):
+            there = client.warm(url, there + 1)
+        for _ in range(there):  # each serves one
+            client.get(url, stream=False)
+
+    return open_idle

@@ -4,6 +4,7 @@ import http.client
 import os
 import ssl
 import threading
+import zlib
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,6 +17,7 @@ from benchmarks.peers import (
     Turn,
     contents,
     lines,
+    opens,
     pieces,
     shared,
     upload_of,
@@ -156,3 +158,29 @@ def post_file(task: Task) -> Turn:
             return connection.getresponse().read()
 
     return turn
+
+
+@contents
+def decoded(task: Task) -> Turn:
+    connection, path = connection_of(task), urlsplit(task.url).path
+
+    def turn() -> bytes:
+        connection.request("GET", path, headers={"Accept-Encoding": "gzip"})
+        return zlib.decompress(connection.getresponse().read(), 31)  # 31: gzip
+
+    return turn
+
+
+@opens
+def idle(task: Task) -> Callable[[int], None]:
+    open_connection, path = opener(task), urlsplit(task.url).path
+    connections = []
+
+    def open_idle(n: int) -> None:
+        for _ in range(n):
+            connection = open_connection()
+            connection.request("GET", path)
+            connection.getresponse().read()
+            connections.append(connection)
+
+    return open_idle

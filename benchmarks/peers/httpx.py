@@ -9,11 +9,13 @@ from typing import Any
 import httpx
 
 from benchmarks.peers import (
+    MANY,
     Take,
     Task,
     Turn,
     contents,
     lines,
+    opens,
     pieces,
     shared,
     upload_of,
@@ -28,13 +30,15 @@ def trust(task: Task) -> Any:
 def all_of(module: ModuleType) -> dict[str, Any]:
     """name: what the module does under that name."""
 
-    def client_of(task: Task, **limits: int) -> Any:
+    def client_of(task: Task, **limits: int | None) -> Any:
         return module.Client(verify=trust(task), limits=module.Limits(**limits))
 
     @contents
     def kept(task: Task) -> Turn:
         client, url = client_of(task), task.url
         return lambda: client.get(url).content
+
+    decoded = kept  # it decodes by itself
 
     @contents
     def call(task: Task) -> Turn:
@@ -92,6 +96,20 @@ def all_of(module: ModuleType) -> dict[str, Any]:
     def limited(task: Task) -> Turn:
         client, url = client_of(task, max_connections=4), task.url
         return lambda: client.get(url).content
+
+    @opens
+    def idle(task: Task) -> Callable[[int], None]:
+        kept_alive = {"max_connections": MANY, "max_keepalive_connections": MANY}
+        client = client_of(task, keepalive_expiry=None, **kept_alive)
+        url = task.url
+
+        def open_idle(n: int) -> None:
+            request = client.build_request("GET", url)
+            asked = [client.send(request, stream=True) for _ in range(n)]
+            for response in asked:
+                response.read()
+
+        return open_idle
 
     @contents
     def post(task: Task) -> Turn:

@@ -1,17 +1,26 @@
-"""What `import NAME` costs: a Python is started for it. `pass` is the bare one."""
+"""What importing a library costs: a Python is started for it."""
 
 import subprocess
 import sys
 
-from benchmarks.peers import Task, Turn, contents
+from benchmarks.peers import Made, Task, Turn, contents
+
+STATEMENTS = {
+    "bare": "pass",
+    "http_client": "import http.client",
+    "pyreqwest": "import pyreqwest.client",
+}
 
 
-@contents
-def statement(task: Task) -> Turn:
-    """task.url is the statement."""
+def imported(name: str) -> Made:
+    command = [sys.executable, "-c", STATEMENTS.get(name, f"import {name}")]
 
-    def turn() -> bytes:
-        subprocess.run([sys.executable, "-c", task.url], check=True)
-        return b""
+    @contents
+    def made(task: Task) -> Turn:
+        def turn() -> bytes:
+            subprocess.run(command, check=True)
+            return b""
 
-    return turn
+        return turn
+
+    return made

@@ -89,3 +89,6 @@ def post_file(task: Task) -> Turn:
             return session.post(task.url, data=file).content or b""
 
     return turn
+
+
+decoded = kept  # it decodes by itself

@@ -14,6 +14,7 @@ from benchmarks.peers import (
     Task,
     Turn,
     contents,
+    opens,
     pieces,
     shared,
     upload_of,
@@ -122,3 +123,23 @@ def post_file(task: Task) -> Turn:
             return fetch(curl)
 
     return turn
+
+
+@contents
+def decoded(task: Task) -> Turn:
+    curl = handle(task)
+    curl.setopt(pycurl.ACCEPT_ENCODING, "")  # all it knows
+    return lambda: fetch(curl)
+
+
+@opens
+def idle(task: Task) -> Callable[[int], None]:
+    handles = []
+
+    def open_idle(n: int) -> None:
+        for _ in range(n):
+            curl = handle(task)
+            fetch(curl)
+            handles.append(curl)
+
+    return open_idle

@@ -109,3 +109,6 @@ def post(task: Task) -> Turn:
         return client.post(url).body_bytes(data).build().send().bytes()
 
     return turn
+
+
+decoded = kept  # it decodes by itself

@@ -5,12 +5,14 @@ from collections.abc import Callable, Iterator
 import requests
 
 from benchmarks.peers import (
+    MANY,
     PIECE,
     Take,
     Task,
     Turn,
     contents,
     lines,
+    opens,
     pieces,
     shared,
     upload_of,
@@ -101,3 +103,21 @@ def post_file(task: Task) -> Turn:
             return session.post(task.url, data=file).content
 
     return turn
+
+
+decoded = kept  # it decodes by itself
+
+
+@opens
+def idle(task: Task) -> Callable[[int], None]:
+    session, url = session_of(task), task.url
+    adapter = requests.adapters.HTTPAdapter(pool_maxsize=MANY)
+    session.mount("http://", adapter)
+    session.mount("https://", adapter)
+
+    def open_idle(n: int) -> None:
+        asked = [session.get(url, stream=True) for _ in range(n)]
+        for response in asked:
+            response.content  # noqa: B018
+
+    return open_idle

@@ -9,11 +9,13 @@ import urllib3
 
 from benchmarks.peers import (
     BUFFER,
+    MANY,
     PIECE,
     Take,
     Task,
     Turn,
     contents,
+    opens,
     pieces,
     shared,
     upload_of,
@@ -110,3 +112,18 @@ def post_file(task: Task) -> Turn:
             return manager.request("POST", task.url, body=file, headers=length).data
 
     return turn
+
+
+decoded = kept  # it decodes by itself
+
+
+@opens
+def idle(task: Task) -> Callable[[int], None]:
+    manager, url = manager_of(task, maxsize=MANY), task.url
+
+    def open_idle(n: int) -> None:
+        asked = [manager.request("GET", url, preload_content=False) for _ in range(n)]
+        for response in asked:
+            response.read()
+
+    return open_idle

@@ -54,6 +54,7 @@ class Case:
     note: str = ""
     asks: str = "kept"  # what hpool does to show the bytes of the limit's request
     upload: int = 0  # bytes to send
+    coding: str = ""  # what the server has compressed the body with
     roots: bool = False  # trust all that are commonly trusted, not only one
     count: int = 1
     anew: bool = False  # a new connection for each slice
@@ -105,6 +106,23 @@ AS_FAST_OVER_TLS = Goal("limit", "hpool", "at least", 0.95)
 def big(name: str, title: str, *, server: str = "http", **more: Any) -> Case:
     more = {"path": "/100MB", "size": BIG, "anew": True, "slices": 1, **more}
     return Case(f"100MB-{name}", title, server, **more)
+
+
+def decoding(coding: str, *peers: str) -> Case:
+    return Case(
+        coding,
+        f"GET 1 MB of JSON, {coding}",
+        server="http",
+        path=f"/{coding}.json",
+        size=1_000_000,
+        does="decoded",
+        coding=coding,
+        limit=f"decode coding={coding}",
+        peers=("hpool", *peers),
+        goals=(at_most(1.1),),
+        note="The limit receives what is compressed and has the library alone decompress"
+        " it at once.",
+    )
 
 
 ANEW = tuple(name for name in ALL if name != "raw")
@@ -194,6 +212,16 @@ CASES = [
         ),
         note="hpool.get(url), requests.get(url), ...: hpool keeps one pool for the"
         " whole process, the others make a client for each call.",
+    ),
+    Case(
+        name="call-tls",
+        title="GET without a client, 13 bytes, TLS",
+        server="https",
+        path="/small",
+        size=SMALL,
+        does="call",
+        limit="get do=ping",
+        peers=("hpool", "requests", "httpx", "httpx2"),
     ),
     Case(
         name="get-tls",
@@ -386,5 +414,21 @@ CASES = [
         slices=1,
         peers=tuple(name for name in ALL if name not in NO_FILES),
         goals=(Goal("limit", "hpool", "at least", 0.9),),
+    ),
+    decoding("gzip", *(name for name in ALL[1:] if name != "raw")),
+    decoding("br", "pycurl", "pyreqwest", "curl_cffi"),
+    decoding("zstd", "pyreqwest", "curl_cffi"),
+    Case(
+        "import",
+        "import",
+        server="c",
+        path="/small",
+        size=0,
+        does="imported",
+        limit="",
+        peers=("bare", *(name for name in ALL if name not in ("go", "raw"))),
+        goals=(Goal("hpool", "bare", "at most", 8, more=True),),
+        slices=1,
+        note="A Python is started to import it, and a bare one that imports nothing.",
     ),
 ]

@@ -5,12 +5,13 @@ from pathlib import Path
 
 from benchmarks.peers import Task
 from benchmarks.score.cases import Case
-from benchmarks.score.servers import Servers
+from benchmarks.score.servers import Servers, file_of
 from tests.server.cserver import compile_c
 from tests.server.scripted import ScriptedServer, expect, respond, send
 
 FOLDER = Path(__file__).parent.parent / "limits"
 LIBRARIES = ["-lssl", "-lcrypto", "-lpthread"]
+CODECS = {"decode": ["-lz", "-lbrotlidec", "-lzstd"]}
 
 
 class Limits:
@@ -23,8 +24,9 @@ class Limits:
     def program(self, name: str) -> str:
         if name not in self.programs:
             made = self.servers.folder / f"limit-{name}"
+            libraries = [*LIBRARIES, *CODECS.get(name, [])]
             source = FOLDER / f"{name}.c"
-            self.programs[name] = compile_c(source, made, "-Werror", *LIBRARIES)
+            self.programs[name] = compile_c(source, made, "-Werror", *libraries)
         return self.programs[name]
 
     def command(self, case: Case, task: Task) -> list[str]:
@@ -41,6 +43,7 @@ class Limits:
             "addresses": task.addresses,
             "ca": task.ca,
             "file": task.upload,
+            "coded": len(file_of(case)) if case.coding else 0,
         }
         arguments += [f"{key}={value}" for key, value in given.items() if value]
         return [self.program(name), *arguments]

@@ -8,10 +8,12 @@ from typing import Any
 
 from benchmarks.score.cases import Case, Goal
 from benchmarks.score.instructions import Cost
+from benchmarks.score.memory import MEMORY
 from benchmarks.score.rounds import Spread, Times, ratios, spread
 
 TITLES = {
     "limit": "C, what must be done",
+    "bare": "Python alone",
     "raw": "Python, a socket",
     "http_client": "http.client",
     "go": "Go, net/http",
@@ -27,6 +29,7 @@ class Result:
     versions: dict[str, str]
     missing: list[str]
     times: dict[str, dict[str, Times]] = field(default_factory=dict)
+    memory: dict[str, dict[str, list[float]]] = field(default_factory=dict)  # kB
     instructions: dict[str, Cost] = field(default_factory=dict)
 
     def dump(self, path: Path) -> None:
@@ -141,14 +144,23 @@ def page(cases: Sequence[Case], result: Result) -> str:
         "",
         *machine_lines(result),
         "",
-        goals_table(cases, judged),
-        "",
     ]
+    if any(case.goals and case.name in judged for case in cases):
+        lines += [goals_table(cases, judged), ""]
     for case in cases:
         if case.name in judged:
             lines += heading(case.title, "-")
             lines += [case.note, ""] if case.note else []
             lines += [case_table(case, judged[case.name]), ""]
+    if result.memory:
+        lines += heading("Memory", "-")
+        lines += [
+            "kB that a process grows by: for each idle connection that has served a request;",
+            "at most, while 1 GB is read by pieces.",
+            "",
+            memory_table(result.memory),
+            "",
+        ]
     if result.instructions:
         lines += heading("Instructions of a kept GET", "-")
         lines += [*instructions_lines(result.instructions), ""]
@@ -163,6 +175,22 @@ def page(cases: Sequence[Case], result: Result) -> str:
             "",
         ]
     return "\n".join(lines)
+
+
+def memory_table(found: dict[str, dict[str, list[float]]]) -> str:
+    known = {memory.case.name: memory for memory in MEMORY}
+    peers = dict.fromkeys(peer for case in found.values() for peer in case)
+    rows = [
+        [title(peer), *(kilobytes(case.get(peer)) for case in found.values())]
+        for peer in peers
+    ]
+    goals = [f"at most {known[name].most:g}" for name in found]
+    rows.append(["goal for hpool", *goals])
+    return table(["kB", *(known[name].case.title for name in found)], rows)
+
+
+def kilobytes(values: list[float] | None) -> str:
+    return times_of(spread(values).median) if values else ""
 
 
 def instructions_lines(costs: dict[str, Cost]) -> list[str]:

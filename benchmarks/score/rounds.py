@@ -36,13 +36,18 @@ class Peer:
 
     def measure(self, turns: int) -> float:
         """Nanoseconds a turn."""
+        taken, size = self.ask(turns)
+        if size != turns * self.size:
+            raise SystemExit(f"{self.name} read {size} bytes in {turns} turns")
+        return taken / turns
+
+    def ask(self, turns: int) -> tuple[int, int]:
+        """What it answers: nanoseconds, and bytes."""
         assert self.process.stdin
         self.process.stdin.write(f"{turns}\n")
         self.process.stdin.flush()
         taken, size = map(int, self.receive().split())
-        if size != turns * self.size:
-            raise SystemExit(f"{self.name} read {size} bytes in {turns} turns")
-        return taken / turns
+        return taken, size
 
     def receive(self, wanted: str = "") -> str:
         assert self.process.stdout

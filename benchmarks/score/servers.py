@@ -9,6 +9,7 @@ from pathlib import Path
 
 import certifi
 
+from benchmarks.score import coded
 from benchmarks.score.cases import Case
 from tests.server.authority import Authority
 from tests.server.cserver import SMALL, SOURCE, CServer, body, compile_c
@@ -16,6 +17,8 @@ from tests.server.nginx import EVERYWHERE, Nginx
 
 
 MORE = "sendfile on; tcp_nopush on;"  # as Debian has it
+for coding in coded.CODINGS:
+    MORE += f"location = /{coding}.json {{ add_header Content-Encoding {coding}; }}"
 ADDRESSES = 16  # to spread new connections over: each has some 28,000 ports
 
 
@@ -56,12 +59,30 @@ def content_of(case: Case) -> bytes:
     of all the files that are not text: byte i is i % 251."""
     if case.upload:
         return b"%d" % case.upload
+    if case.coding:
+        return coded.text(case.size)
+    if case.path == "/1GB":
+        return bytes(case.size)
     if case.path == "/lines":
         return b"".join(b"%079d\n" % i for i in range(case.size))
     if case.size == len(SMALL):
         return SMALL
     content: bytes = body(case.size)
     return content
+
+
+def file_of(case: Case) -> bytes:
+    """What nginx has to send for it."""
+    content = content_of(case)
+    return coded.coded(case.coding, content) if case.coding else content
+
+
+def write(file: Path, case: Case) -> None:
+    if case.path == "/1GB":
+        file.touch()
+        os.truncate(file, case.size)  # with nothing on the disk
+    else:
+        file.write_bytes(file_of(case))
 
 
 @contextmanager
@@ -74,12 +95,12 @@ def started(cases: Sequence[Case]) -> Iterator[Servers]:
         c = stack.enter_context(CServer(program, "--everywhere", "1"))
         home = folder / "nginx"
         home.mkdir()
-        nginx = Nginx(home, authority.files(*addresses()), EVERYWHERE, MORE)
+        nginx = Nginx(home, authority.files(*addresses()), EVERYWHERE, MORE, 8000)
         stack.callback(nginx.close)
         for case in cases:
             if case.server != "c":
                 file = home / "www" / case.path.strip("/")
-                file.write_bytes(content_of(case))
+                write(file, case)
             if case.upload:
                 (folder / f"upload-{case.upload}").write_bytes(body(case.upload))
         authority.ca.cert_pem.write_to_path(authority.pem)

@@ -17,6 +17,7 @@ import (
 	"net/http"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"sync"
@@ -34,6 +35,7 @@ type task struct {
 	Anew      bool
 	Addresses int
 	Upload    string
+	Memory    string
 }
 
 // A turn reads one body and hands its pieces to take, which may be nil.
@@ -63,8 +65,13 @@ func newTransport(t *task) *http.Transport {
 // The body in memory of the size that its length says: io.ReadAll would let it
 // grow.
 func readAll(response *http.Response, take func([]byte)) int64 {
-	body := make([]byte, response.ContentLength)
-	must(io.ReadFull(response.Body, body))
+	var body []byte
+	if response.ContentLength < 0 {
+		body = must(io.ReadAll(response.Body))
+	} else {
+		body = make([]byte, response.ContentLength)
+		must(io.ReadFull(response.Body, body))
+	}
 	must(io.Copy(io.Discard, response.Body))
 	response.Body.Close()
 	if take != nil {
@@ -86,6 +93,10 @@ func get(change func(*http.Transport)) func(t *task) turn {
 }
 
 func unchanged(*http.Transport) {}
+
+func decoded(transport *http.Transport) {
+	transport.DisableCompression = false
+}
 
 func connect(transport *http.Transport) {
 	transport.DisableKeepAlives = true
@@ -140,6 +151,36 @@ func through(size int) func(t *task) turn {
 	}
 }
 
+// How many kB are resident.
+func resident() int64 {
+	runtime.GC()
+	debug.FreeOSMemory()
+	status := string(must(os.ReadFile("/proc/self/status")))
+	_, status, _ = strings.Cut(status, "VmRSS:")
+	return must(strconv.ParseInt(strings.Fields(status)[0], 10, 64))
+}
+
+// n connections that have served a request and are kept.
+func idle(t *task, n int) int64 {
+	transport := newTransport(t)
+	transport.MaxIdleConns = 0
+	transport.MaxIdleConnsPerHost = n + 1
+	client := &http.Client{Transport: transport}
+	readAll(must(client.Get(t.URL)), nil)
+	before := resident()
+	asked := make([]*http.Response, n)
+	for i := range asked {
+		asked[i] = must(client.Get(t.URL))
+	}
+	for _, response := range asked {
+		readAll(response, nil)
+	}
+	asked = nil
+	grown := (resident() - before) * 1024
+	readAll(must(client.Get(t.URL)), nil) // else all might be collected
+	return grown
+}
+
 func post(t *task) turn {
 	client := &http.Client{Transport: newTransport(t)}
 	data := must(os.ReadFile(t.Upload))
@@ -165,6 +206,7 @@ var does = map[string]func(t *task) turn{
 	"connect":   get(connect),
 	"resume":    get(resume),
 	"anew":      anew,
+	"decoded":   get(decoded),
 	"threads":   get(threads),
 	"limited":   get(limited),
 	"post":      post,
@@ -222,6 +264,13 @@ func main() {
 	var t task
 	if err := json.Unmarshal([]byte(os.Args[1]), &t); err != nil {
 		must(0, err)
+	}
+	if t.Memory != "" {
+		fmt.Println("ready")
+		var n int
+		must(fmt.Scan(&n))
+		fmt.Println(0, idle(&t, n))
+		return
 	}
 	once := does[t.Does](&t)
 	prove(&t, once)

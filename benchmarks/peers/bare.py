@@ -1,0 +1,1 @@
+"""No library, only the interpreter: what the others are imported into."""
