@@ -9,8 +9,8 @@ from .structures import LookupDict
 
 __all__ = ["codes"]
 
-# The names of requests, whatever else a code is called by now. Of a name that
-# stands here twice the later one counts.
+# The names of requests, whatever else a code is called by now, and httpx's. Of a
+# name that stands here twice the later one counts.
 _NAMES = """
 100 continue
 101 switching_protocols
@@ -63,7 +63,7 @@ _NAMES = """
 426 upgrade_required upgrade
 428 precondition_required precondition
 429 too_many_requests too_many
-431 header_fields_too_large fields_too_large
+431 header_fields_too_large fields_too_large request_header_fields_too_large
 444 no_response none
 449 retry_with retry
 450 blocked_by_windows_parental_controls parental_controls

@@ -9,6 +9,7 @@ import time
 import zipfile
 from http.cookies import SimpleCookie
 
+import httpx
 import pytest
 import requests
 
@@ -29,6 +30,12 @@ def test_exceptions_have_the_same_parents(name):
             assert issubclass(ours, getattr(hpool.exceptions, parent.__name__))
         elif parent.__module__ == "builtins":
             assert issubclass(ours, parent)
+
+
+def test_codes_have_httpx_s_names_too():
+    for code in httpx.codes:
+        if code.name != "REQUEST_URI_TOO_LONG":  # which requests gives to 122
+            assert getattr(hpool.codes, code.name) == code.value
 
 
 def test_codes_are_those_of_requests():
