@@ -582,6 +582,17 @@ def test_r_storm_of_retries(busy, new_client, waits):
     assert client.get(s.url, retries=0).status == 503
 
 
+def test_requests_that_succeed_make_room_for_retries(server, new_client, waits):
+    """20 % of all requests, and so more than the 10 that are free."""
+    answer = {"/good": respond(b"ok"), "/bad": respond(b"busy", status=503)}
+    s = server([serve(lambda request: answer[request.target])])
+    client = new_client(retries=hpool.Retries(1, backoff_factor=0.0, **LISTED))
+    for _ in range(100):
+        client.get(f"{s.url}/good").read()
+    for _ in range(15):
+        assert len(client.get(f"{s.url}/bad").attempts) == 2
+
+
 def test_the_budget_is_named(new_client, waits):
     rules = hpool.Retries(20, budget=0.0, backoff_factor=0.0)
     with pytest.raises(hpool.ConnectError, match="the budget for retries is spent"):
