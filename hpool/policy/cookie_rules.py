@@ -40,12 +40,16 @@ class Visit:
         is_named: bool = True,
     ) -> None:
         parts = urlsplit(url)
+        self.host = (parts.hostname or "").lower()
         netloc = parts.netloc.rpartition("@")[2]
+        if _is_in_local(self.host):
+            # A jar puts ".local" behind names without a dot: the dot says that
+            # it was there.
+            netloc = f"{self.host}."
         self._url = parts._replace(netloc=netloc).geturl()
         self._set_cookie = [_understood(line) for line in set_cookie]
         self.secure = list(secure)
         self.is_named = is_named
-        self.host = (parts.hostname or "").lower()
         self.origin_req_host = self.host
         self.type = parts.scheme
         self.cookie = ""
@@ -124,8 +128,10 @@ class CookieRules(DefaultCookiePolicy):
     def domain_return_ok(self, domain: str, request: Any) -> bool:
         if domain and (self.is_blocked(domain) or self.is_not_allowed(domain)):
             return False
-        key = domain_key(domain)
-        return key in ("", request.host) or is_within(request.host, key)
+        return domain == "" or any(
+            key == request.host or is_within(request.host, key)
+            for key in domain_keys(domain)
+        )
 
     def return_ok_domain(self, cookie: Cookie, request: Any) -> bool:
         domain = domain_key(cookie.domain)
@@ -133,7 +139,10 @@ class CookieRules(DefaultCookiePolicy):
             return bool(request.is_named)
         if domain == request.host:
             return True
-        return cookie.domain_specified and is_within(request.host, domain)
+        return cookie.domain_specified and any(
+            key == request.host or is_within(request.host, key)
+            for key in domain_keys(cookie.domain)
+        )
 
 
 # ---- hosts -------------------------------------------------------------------
@@ -142,10 +151,26 @@ class CookieRules(DefaultCookiePolicy):
 def domain_key(domain: str) -> str:
     """A cookie's domain to be compared with a host: without the dot before it,
     and without the ".local" that a jar puts behind names without a dot."""
-    domain = domain.lower().removeprefix(".")
+    domain = domain.lower()
+    if domain.startswith("."):
+        return domain[1:]
+    if _is_in_local(domain.removesuffix(".")) and domain.endswith("."):
+        return domain[:-1]
     bare = domain.removesuffix(".local")
     is_made_up = bare != domain and ("." not in bare or bare.startswith("["))
     return (bare if is_made_up else domain).strip("[]")
+
+
+def domain_keys(domain: str) -> set[str]:
+    """All that it may mean: who writes "x.local" himself means that name, or
+    knows what a jar makes of "x"."""
+    return {domain_key(domain), domain.lower().strip(".")}
+
+
+def _is_in_local(host: str) -> bool:
+    """A name like "printer.local", as machines without a name server have."""
+    name, _, last = host.rpartition(".")
+    return last == "local" and name != "" and "." not in name
 
 
 def is_within(host: str, domain: str) -> bool:

@@ -16,6 +16,7 @@ from .cookie_rules import (
     CookieRules,
     Visit,
     domain_key,
+    domain_keys,
     is_plain_text,
     is_within,
 )
@@ -139,7 +140,7 @@ class Cookies(MutableMapping[str, str]):
             c
             for c in self._all()
             if (name is None or c.name == name)
-            and (domain is None or domain_key(c.domain) == domain_key(domain))
+            and (domain is None or domain_key(c.domain) in domain_keys(domain))
             and (path is None or c.path == path)
         ]
 

@@ -86,6 +86,16 @@ SET_AND_SEND = [
     ("http://localhost/", "k=v", "http://localhost/", True),
     ("http://localhost/", "k=v; Domain=localhost", "http://localhost/", True),
     ("http://localhost/", "k=v", "http://x.localhost/", False),
+    # The names of mDNS are not what a jar makes of names without a dot.
+    ("http://x.local/", "k=v", "http://x.local:81/", True),
+    ("http://x.local/", "k=v", "http://y.x.local/", False),
+    ("http://x.local/", "k=v", "http://x/", False),
+    ("http://x/", "k=v", "http://x/", True),
+    ("http://x/", "k=v", "http://x.local/", False),
+    ("http://x.local/", "k=v; Domain=x.local", "http://y.x.local/", True),
+    ("http://x.local/", "k=v; Domain=x.local", "http://x/", False),
+    ("http://x.local/", "k=v; Domain=local", "http://y.local/", False),
+    ("http://y.x.local/", "k=v", "http://y.x.local/", True),
     ("http://a.test/x/y", "k=v", "http://a.test/x/z", True),
     ("http://a.test/x/y", "k=v", "http://a.test/", False),
     ("http://a.test/", "k=v; Path=/x", "http://a.test/x", True),
@@ -147,6 +157,21 @@ def test_what_is_set_and_where_it_goes(url, line, asked, sent):
     else:
         jar = taken(url, line)
     assert bool(jar.header(asked)) is sent
+
+
+def test_names_in_local():
+    """Taken out again, kept in a file, found by their name, and set by it."""
+    for host in ("x", "x.local", "[::1]"):
+        jar = taken(f"http://{host}/", "k=v")
+        assert jar.get("k", domain=host.strip("[]")) == "v"
+        jar = pickle.loads(pickle.dumps(jar))
+        visit = {"Set-Cookie": "k=; Max-Age=0"}
+        jar.extract(hpool.Response(200, headers=visit, url=f"http://{host}/"))
+        assert not jar
+    jar.set("k", "v", domain="x.local")
+    assert jar.header("http://x.local/") == jar.header("http://y.x.local/") == "k=v"
+    jar.delete("k", domain="x.local")
+    assert not jar
 
 
 def test_a_cookie_in_the_clear_hides_no_secure_one():
