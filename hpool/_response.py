@@ -272,15 +272,30 @@ def each_link(value: str) -> Iterator[dict[str, str]]:
 
 def _link_values(value: str) -> Iterator[tuple[str, str]]:
     """(URL, the rest) of each link. A URL may hold commas and semicolons."""
-    rest = value
+    at = 0
     while True:
-        _, opening, rest = rest.partition("<")
-        url, closing, rest = rest.partition(">")
-        if not opening or not closing:
+        opening = value.find("<", at)
+        closing = value.find(">", opening)
+        if opening < 0 or closing < 0:
             return
-        parameters = next(iter(split_outside(rest, ",")), "")
-        rest = rest[len(parameters) :]
-        yield url.strip(), parameters
+        at = _comma_outside(value, closing + 1)
+        yield value[opening + 1 : closing].strip(), value[closing + 1 : at]
+
+
+def _comma_outside(text: str, at: int) -> int:
+    """Where the first comma from `at` on is that is not within double quotes,
+    or the end. Looks at no character twice: a server may send a million."""
+    comma = text.find(",", at)
+    while comma >= 0:
+        quote = text.find('"', at, comma)
+        if quote < 0:
+            return comma
+        at = text.find('"', quote + 1) + 1
+        if at == 0:
+            break
+        if comma < at:
+            comma = text.find(",", at)
+    return len(text)
 
 
 def split_outside(text: str, mark: str) -> Iterator[str]:

@@ -187,7 +187,7 @@ class _Session:
         asked = challenge.parameters
         self._realm, self._nonce = asked["realm"], asked["nonce"]
         self._opaque = asked.get("opaque")
-        self._algorithm = asked.get("algorithm")
+        self._algorithm = asked.get("algorithm") or None
         name, is_sess = _split_algorithm(self._algorithm or "MD5")
         self._hash = _hash_function(name)
         self.rank = _HASHES.index(_HASH_OF[name]), not is_sess
@@ -296,7 +296,9 @@ def _hash_function(algorithm: str) -> _Hash:
 
 
 def _split_algorithm(algorithm: str) -> tuple[str, bool]:
-    """("SHA-256", True) for sha-256-sess."""
+    """("SHA-256", True) for sha-256-sess. ValueError for what is no token."""
+    if not algorithm.isascii():  # upper() makes "SS" of a sharp s
+        raise ValueError(algorithm)
     name = algorithm.upper()
     return name.removesuffix("-SESS"), name.endswith("-SESS")
 

@@ -87,9 +87,13 @@ static const char *const pieces[] = {"one", "three", NULL};
 
 /* ---- after each step ---- */
 
+/* Each connection as it is before a step. */
 typedef struct moment {
-    size_t given[CONNS];
-    hp_liveness alive[CONNS];
+    struct {
+        size_t given, written;
+        int closed;
+        hp_liveness alive;
+    } of[CONNS];
 } moment;
 
 static moment
@@ -97,24 +101,30 @@ now(void)
 {
     moment m;
     for (int i = 0; i < server.n; i++) {
-        m.given[i] = given(&server.conns[i]);
-        m.alive[i] = server.conns[i].script.liveness = look(&server.conns[i]);
+        conn *c = &server.conns[i];
+        c->script.liveness = look(c);
+        m.of[i].alive = c->script.liveness;
+        m.of[i].given = given(c);
+        m.of[i].written = c->script.written.len;
+        m.of[i].closed = c->script.closed;
     }
     return m;
 }
 
 static void
-check_reuse(const conn *c, size_t to, hp_liveness alive)
+check_reuse(const conn *c, const moment *before)
 {
     static single s;
-    CHECK_INT(c->script.closed, 0);
-    CHECK_INT(alive, HP_ALIVE);
-    single_look(c->data + c->from, to - c->from, &c->facts, false, &s);
+    size_t i = (size_t)(c - server.conns), n = before->of[i].given - c->from;
+    hp_span written = script_written(&c->script);
+    CHECK_INT(before->of[i].closed, 0);
+    CHECK_INT(before->of[i].alive, HP_ALIVE);
+    single_look(c->data + c->from, n, &c->facts, false, &s);
     CHECK(s.complete);
-    CHECK_INT(s.used, to - c->from);
+    CHECK_INT(s.used, n);
     CHECK_INT(s.framing.verdict, HP_KEEP);
     CHECK(s.keep_alive_max != 0);
-    CHECK(all_whole(script_written(&c->script)));
+    CHECK(all_whole(hp_span_of(written.ptr, before->of[i].written)));
 }
 
 static conn *
@@ -140,11 +150,10 @@ note_conn(request *q, const moment *before)
         bool used = c->id != 0;
         CHECK_INT(f.reused, used);
         if (used)
-            check_reuse(c, before->given[c - server.conns],
-                        before->alive[c - server.conns]);
+            check_reuse(c, before);
         c->id = f.conn_id;
         q->facts = c->facts = q->ex->facts;
-        q->from = c->from = used ? before->given[c - server.conns] : 0;
+        q->from = c->from = used ? before->of[c - server.conns].given : 0;
         q->released = false;
     }
     if (f.conn_id && f.released && !q->released) {
