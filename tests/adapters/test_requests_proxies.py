@@ -1,5 +1,8 @@
 """proxies= of requests, against real proxies, side by side with its own adapter."""
 
+import subprocess
+import sys
+
 import pytest
 import requests
 import urllib3
@@ -19,13 +22,6 @@ from tests.server.scripted import (
     serve,
     silent_port,
 )
-
-try:
-    import socks  # noqa: F401  what urllib3 needs for them, and hpool does not
-
-    SOCKS = True
-except ImportError:
-    SOCKS = False
 
 
 def through(url):
@@ -85,9 +81,7 @@ def test_without_a_scheme(session, nginx, tinyproxy):
 
 
 @pytest.mark.parametrize("scheme", ["socks5", "socks5h"])
-def test_socks(session, way, url, microsocks, ca, scheme):
-    if way == "own" and not SOCKS:
-        pytest.skip("requests needs PySocks for it")
+def test_socks(session, url, microsocks, ca, scheme):
     proxy = f"{scheme}://{microsocks.address}"
     got = session.get(url, proxies=through(proxy), verify=ca.pem)
     assert got.content == SMALL
@@ -97,6 +91,22 @@ def test_socks_with_credentials(hpool_session, url, microsocks_login, ca):
     proxy = f"socks5h://{LOGIN}@{microsocks_login.address}"
     got = hpool_session().get(url, proxies=through(proxy), verify=ca.pem)
     assert got.content == SMALL
+
+
+def test_socks_without_pysocks(nginx, microsocks):
+    """What requests needs for it, and hpool does not."""
+    code = (
+        "import sys\n"
+        "sys.modules['socks'] = None\n"
+        "import requests\n"
+        "from hpool.adapters.requests import HTTPAdapter\n"
+        "with requests.Session() as session:\n"
+        "    session.mount('http://', HTTPAdapter())\n"
+        "    proxies = {'http': sys.argv[1]}\n"
+        "    assert session.get(sys.argv[2], proxies=proxies).ok"
+    )
+    proxy, url = f"socks5h://{microsocks.address}", f"{nginx.http_url}/small"
+    subprocess.run([sys.executable, "-c", code, proxy, url], check=True)
 
 
 def test_the_environment_chooses(session, nginx, tinyproxy, monkeypatch):
