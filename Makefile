@@ -57,6 +57,9 @@ pytest: build ## the Python tests
 requests-suite: build ## requests' own tests, with hpool below requests
 	@$(PY) tests/adapters/requests_suite.py
 
+httpx-suite: build ## httpx's own tests, with hpool below httpx
+	@$(PY) tests/adapters/httpx_suite.py
+
 types: build ## mypy --strict, and the stub against the extension
 	@$(PY) -m mypy --strict hpool
 	@$(PY) -m mypy.stubtest hpool._core
@@ -180,6 +183,6 @@ format: ## lay the C code out
 clean: ## remove what was built
 	rm -rf build $(VENV) *.egg-info hpool/*.so
 
-.PHONY: help test test-all pytest requests-suite types layers scenarios demo bench docs build ctest \
+.PHONY: help test test-all pytest requests-suite httpx-suite types layers scenarios demo bench docs build ctest \
 	ctest-binaries ctest-asan ctest-tsan ctest-plain fuzz fuzz-fast fuzz-short \
 	fuzz-replay format clean

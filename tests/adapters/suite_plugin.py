@@ -1,19 +1,20 @@
-"""For pytest, in the runs of requests' own tests: puts hpool below requests in
-the way HPOOL_SUITE_MODE says, and writes what became of each test to
+"""For pytest, in the runs of other libraries' own tests: puts hpool below them in
+the way HPOOL_SUITE names, "library way", and writes what became of each test to
 HPOOL_SUITE_RESULTS as {test id: "passed" | "failed" | "skipped"}."""
 
 import json
 import os
+import socket
 
 outcomes = {}
 
 
 def pytest_configure(config):
-    # Before requests' tests import any of the names.
-    MODES[os.environ["HPOOL_SUITE_MODE"]]()
+    # Before the tests import any of the names.
+    WAYS[os.environ["HPOOL_SUITE"]]()
 
 
-def _adapter():
+def _requests_adapter():
     import requests.adapters
     import requests.sessions
 
@@ -22,13 +23,42 @@ def _adapter():
     requests.sessions.HTTPAdapter = requests.adapters.HTTPAdapter = HTTPAdapter
 
 
-def _patch():
+def _requests_patch():
     from hpool.adapters.requests import patch
 
     patch()
 
 
-MODES = {"own": lambda: None, "adapter": _adapter, "patch": _patch}
+def _httpx_own():
+    """Their servers take free ports, for runs at the same time."""
+    from uvicorn.config import Config
+
+    original = Config.__init__
+
+    def init(self, *arguments, **settings):
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            settings.setdefault("port", free.getsockname()[1])
+        original(self, *arguments, **settings)
+
+    Config.__init__ = init
+
+
+def _httpx_pool():
+    import httpcore
+
+    from hpool.adapters.httpcore import ConnectionPool
+
+    _httpx_own()
+    httpcore.ConnectionPool = ConnectionPool
+
+
+WAYS = {
+    "requests own": lambda: None,
+    "requests adapter": _requests_adapter,
+    "requests patch": _requests_patch,
+    "httpx own": _httpx_own,
+    "httpx pool": _httpx_pool,
+}
 
 
 def pytest_runtest_logreport(report):
