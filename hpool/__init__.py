@@ -74,6 +74,7 @@ if TYPE_CHECKING:
     from .status_codes import codes as codes
 
 __version__ = "0.1.0"
+__build__ = 0x023402  # of requests: code asks whose names it can count on
 
 __all__ = [
     "Advice",

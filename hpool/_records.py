@@ -7,8 +7,12 @@ from ._redact import url_for_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ._core import Headers
+    from collections.abc import Callable
+    from typing import Any
+
+    from ._core import Client, Headers
     from .errors import RequestException
+    from .policy.request import PreparedRequest
 
 
 class Attempt(Frozen):
@@ -188,7 +192,32 @@ def show_seconds(seconds: float) -> str:
     return f"{seconds:.2f} s"
 
 
-class ConnectionInfo(Frozen):
+class _Sends(Frozen):
+    """What can send once more through the client it came from; that is no part
+    of its value."""
+
+    __slots__ = ("_client",)
+
+    _client: Callable[[], Client | None] | None
+
+    def send(self, request: PreparedRequest, **how: Any) -> Any:
+        """For hooks and auth that were written for requests: sends `request`
+        through the client that this came from, and gives the answer, redirects
+        not followed and its body not read.
+
+        how  stream, timeout, verify, cert, proxies, as hooks are given them
+
+        RuntimeError when there is no such client any more.
+        """
+        reference = getattr(self, "_client", None)
+        client = None if reference is None else reference()
+        if client is None:
+            raise RuntimeError("the client that this came from is gone")
+        request._rewind()
+        return client.get_adapter(request.url).send(request, **how)
+
+
+class ConnectionInfo(_Sends):
     """The connection a response came on.
 
     id           counts up over the process; 0: there never was one
@@ -266,7 +295,9 @@ class ConnectionInfo(Frozen):
         release: str | None = None,
         proxy: str | None = None,
         proxy_headers: Headers | None = None,
+        client: Callable[[], Client | None] | None = None,
     ) -> None:
+        object.__setattr__(self, "_client", client)
         self._fill({
             "id": id,
             "reused": reused,

@@ -68,10 +68,11 @@ hpy_response *hpy_response_new(hpy_client *c, PyObject *method);
 /* Response.__new__ (response_made.c). */
 PyObject *hpy_response_make(PyTypeObject *type, PyObject *args,
                             PyObject *kwargs);
-/* The attributes of one that was made from Python can be assigned: the closure
- * of their getset entries. */
+/* The attributes of one that was made from Python can be assigned, those that
+ * say how it came about of any: the closure of their getset entries. */
 typedef struct hpy_made_field {
     const char *name;
+    bool of_any;
     int (*put)(hpy_response *r, PyObject *value);
 } hpy_made_field;
 extern const hpy_made_field hpy_made_status, hpy_made_reason, hpy_made_url,

@@ -324,13 +324,19 @@ get_connection(PyObject *op, void *closure)
         return NULL;
     }
     const char *release = f.released ? hp_close_reason_name(f.release) : NULL;
+    PyObject *client = PyWeakref_NewRef((PyObject *)r->client, NULL);
+    if (client == NULL) {
+        Py_DECREF(headers);
+        Py_DECREF(cls);
+        return NULL;
+    }
     PyObject *v = PyObject_CallFunction(
-        cls, "KNNddKzzzzzNIzzzN", (unsigned long long)f.conn_id,
+        cls, "KNNddKzzzzzNIzzzNN", (unsigned long long)f.conn_id,
         PyBool_FromLong(f.reused), PyBool_FromLong(f.was_idle),
         seconds(f.idle_time), seconds(f.age), (unsigned long long)f.requests,
         f.remote, f.local, f.tls_version, f.tls_cipher, f.alpn,
         PyBool_FromLong(f.tls_resumed), f.attempts, f.key, release, f.proxy,
-        headers);
+        headers, client);
     Py_DECREF(cls);
     return v;
 }

@@ -193,21 +193,21 @@ put_cookies(hpy_response *r, PyObject *v)
     return put(r, &r->cookies, Py_NewRef(v));
 }
 
-const hpy_made_field hpy_made_status = {"status_code", put_status};
-const hpy_made_field hpy_made_reason = {"reason", put_reason};
-const hpy_made_field hpy_made_url = {"url", put_url};
-const hpy_made_field hpy_made_headers = {"headers", put_headers};
-const hpy_made_field hpy_made_request = {"request", put_request};
-const hpy_made_field hpy_made_history = {"history", put_history};
-const hpy_made_field hpy_made_elapsed = {"elapsed", take_elapsed};
-const hpy_made_field hpy_made_cookies = {"cookies", put_cookies};
+const hpy_made_field hpy_made_status = {"status_code", false, put_status};
+const hpy_made_field hpy_made_reason = {"reason", false, put_reason};
+const hpy_made_field hpy_made_url = {"url", false, put_url};
+const hpy_made_field hpy_made_headers = {"headers", false, put_headers};
+const hpy_made_field hpy_made_request = {"request", true, put_request};
+const hpy_made_field hpy_made_history = {"history", true, put_history};
+const hpy_made_field hpy_made_elapsed = {"elapsed", false, take_elapsed};
+const hpy_made_field hpy_made_cookies = {"cookies", false, put_cookies};
 
 int
 hpy_response_set_made(PyObject *op, PyObject *value, void *closure)
 {
     hpy_response *r = (hpy_response *)op;
     const hpy_made_field *field = closure;
-    if (value != NULL && r->ex == NULL)
+    if (value != NULL && (r->ex == NULL || field->of_any))
         return field->put(r, value);
     PyErr_Format(PyExc_AttributeError,
                  value == NULL ? "cannot delete %s"

@@ -271,8 +271,19 @@ class Cookies(MutableMapping[str, str]):
         # More could not be kept.
         url = getattr(response, "url", None) or request.url
         visit = Visit(url, secure, lines[-MOST_OF_A_DOMAIN:])
-        self.jar.extract_cookies(cast("Any", visit), cast("Any", visit))
+        if type(self).set_cookie is Cookies.set_cookie:
+            self.jar.extract_cookies(cast("Any", visit), cast("Any", visit))
+        else:
+            self._extract_by_own(visit)
         self._trim(visit.host)
+
+    def _extract_by_own(self, visit: Any) -> None:
+        """By the set_cookie() of a subclass, which may say no."""
+        policy = cast("Any", self.jar)._policy
+        with self._lock:
+            for cookie in self.jar.make_cookies(visit, visit):
+                if policy.set_ok(cookie, visit):
+                    self.set_cookie(cookie)
 
     extract_cookies = extract
 

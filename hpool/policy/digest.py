@@ -92,6 +92,20 @@ class DigestAuth(PasswordAuth):
         except StopIteration:
             return
 
+    def handle_401(self, r: Any, **kwargs: Any) -> Any:
+        """requests' hook, which others call: what comes back when the request
+        of `r` is sent again with the answer to its challenge, else `r`."""
+        rounds = self.auth_flow(r.request.copy())
+        next(rounds)
+        while True:
+            try:
+                request = rounds.send(r)
+            except StopIteration:
+                return r
+            r.content  # its connection is free then
+            before, r = r, r.connection.send(request, **kwargs)
+            r.history = [*before.history, before]
+
     def known(self, where: object, request: Any, uri: str) -> bytes | None:
         """The answer to the challenge of earlier, if there was one."""
         with lock:

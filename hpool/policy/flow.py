@@ -236,10 +236,15 @@ class Flow:
         self._hooks.before(request)
         response = self._attempts(request)
         try:
-            return self._hooks.after(request, response)
+            other = self._hooks.after(request, response)
         except BaseException:
             response.close()
             raise
+        if other is not response and isinstance(other, _core.Response):
+            for r in (*other.history, other):  # a hook has sent again
+                self._learn(request, r)
+            self.history += other.history
+        return other
 
     def _attempts(self, request: PreparedRequest) -> Any:
         self._serving = self._transport(request)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from .. import _core
 from .._retries import Retries, parse_retries
 from ..config import TLS, Limits
+from ..errors import InvalidArgument
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -67,9 +68,10 @@ class HTTPAdapter(BaseAdapter):
                       Retries, or urllib3's Retry, for more
 
     A subclass may have its own send(), which gets what requests would give it,
-    and its own init_poolmanager(), which may hand on ssl_context,
+    and its own init_poolmanager(), which may hand on ssl_context, ssl_version,
     source_address, socket_options, ca_certs, ca_cert_dir, assert_fingerprint
-    and server_hostname. max_retries may be assigned. Settings of the client
+    and server_hostname, or put a PoolManager of urllib3's with these into
+    `poolmanager`. max_retries may be assigned. Settings of the client
     that concern its pool (limits, resolve, ...) do not hold here.
     """
 
@@ -89,6 +91,17 @@ class HTTPAdapter(BaseAdapter):
         self.config: dict[str, Any] = {}
         self._has_tls = False
         self.init_poolmanager(pool_connections, pool_maxsize, block=pool_block)
+        given = getattr(self.poolmanager, "connection_pool_kw", None)
+        if isinstance(given, dict):
+            self._adopt(pool_connections, pool_maxsize, given)
+
+    def _adopt(
+        self, connections: int, maxsize: int, given: dict[str, Any]
+    ) -> None:
+        """A subclass has made urllib3's PoolManager: what that was told holds
+        for a pool of ours."""
+        kwargs = {"maxsize": maxsize, "block": False, **given}
+        HTTPAdapter.init_poolmanager(self, connections, **kwargs)
 
     @classmethod
     def _of(cls, client: Client, prefix: str) -> HTTPAdapter:
@@ -189,13 +202,30 @@ def _settings(pool_kwargs: dict[str, Any]) -> dict[str, Any]:
     for name, value in pool_kwargs.items():
         if value is None:
             continue
-        if name in _POOL_SETTINGS:
+        if name == "ssl_version":
+            tls.update(_versions(value))
+        elif name in _POOL_SETTINGS:
             settings[_POOL_SETTINGS[name]] = value
         elif name in _TLS_SETTINGS:
             tls[_TLS_SETTINGS[name]] = value
         else:
-            known = ", ".join(sorted({**_POOL_SETTINGS, **_TLS_SETTINGS}))
+            every = {**_POOL_SETTINGS, **_TLS_SETTINGS, "ssl_version": ""}
+            known = ", ".join(sorted(every))
             raise TypeError(f"init_poolmanager() takes {known}, not {name}")
     if tls:
         settings["tls"] = TLS(**tls)
     return settings
+
+
+def _versions(protocol: Any) -> dict[str, Any]:
+    """What one of ssl's PROTOCOL_... means."""
+    import ssl
+
+    if protocol in (ssl.PROTOCOL_TLS, ssl.PROTOCOL_TLS_CLIENT):
+        return {}
+    if protocol == ssl.PROTOCOL_TLSv1_2:
+        return {"min_version": "TLSv1.2", "max_version": "TLSv1.2"}
+    raise InvalidArgument(
+        f"ssl_version={protocol!r}: TLS 1.2 and 1.3 are on offer, by "
+        "ssl.PROTOCOL_TLSv1_2 or, for both, ssl.PROTOCOL_TLS_CLIENT"
+    )

@@ -31,6 +31,9 @@ def answer(request):
         return respond(b"sorry", status=int(path[8:]))
     if path.startswith("/redirect/"):
         return respond(status=int(path[10:]), headers={"Location": "/echo"})
+    if path == "/token" and request.get("Authorization") is None:
+        cookie = {"Set-Cookie": "seen=1; Path=/"}
+        return respond(b"who are you?", 401, cookie)
     if path == "/authorized" and request.get("Authorization") is None:
         challenge = 'Digest realm="r", nonce="n", qop="auth", algorithm=MD5'
         return respond(b"no", 401, {"WWW-Authenticate": challenge})

@@ -180,6 +180,23 @@ def a_cookie(requests, url):
     yield c.name, c.value, c.domain, c.path, c.secure, c.is_expired()
 
 
+@snippet
+def a_jar_with_a_say(requests, url):
+    """A subclass that keeps some: a server can still take those out."""
+
+    class Some(requests.cookies.RequestsCookieJar):
+        def set_cookie(self, cookie, *args, **kwargs):
+            if cookie.name != "b":
+                super().set_cookie(cookie, *args, **kwargs)
+
+    s = requests.Session()
+    s.cookies = Some()
+    s.get(url + "/cookies/set")
+    s.get(url)
+    s.get(url + "/cookies/clear")
+    yield s.cookies.get_dict()
+
+
 @pytest.mark.parametrize("function", SNIPPETS, ids=lambda f: f.__name__)
 def test_side_by_side(function, server):
     saw, got = run(function, requests, server)

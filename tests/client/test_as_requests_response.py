@@ -265,6 +265,54 @@ def fakes(requests, url):
         yield str(error)
 
 
+# ---- sent again --------------------------------------------------------------
+
+
+@snippet
+def a_hook_that_answers_a_401(requests, url):
+    """Auth that is written so: what comes back counts, and its cookies."""
+
+    class Guess(requests.auth.AuthBase):
+        def __call__(self, request):
+            request.register_hook("response", self.handle_401)
+            return request
+
+        def handle_401(self, r, **kwargs):
+            if r.status_code != 401:
+                return r
+            r.content
+            r.raw.release_conn()
+            again = r.request.copy()
+            jar = requests.cookies.RequestsCookieJar()
+            requests.cookies.extract_cookies_to_jar(jar, r.request, r.raw)
+            again.prepare_cookies(jar)
+            again.headers["Authorization"] = "Token x"
+            answer = r.connection.send(again, **kwargs)
+            answer.history.append(r)
+            answer.request = again
+            return answer
+
+    s = requests.Session()
+    s.auth = Guess()
+    r = s.post(url + "/token", data="body")
+    yield r.status_code, [h.status_code for h in r.history], r.json()["body"]
+    yield r.request.headers["Authorization"], s.cookies.get_dict()
+    r = s.get(url + "/token", stream=True)
+    yield r.raw.read(1), [h.status_code for h in r.history]
+
+
+@snippet
+def digest_by_hand(requests, url):
+    auth = requests.auth.HTTPDigestAuth("user", "pass")
+    r = requests.get(url + "/authorized", hooks={"response": lambda r, **how: None})
+    if hasattr(auth, "init_per_thread_state"):
+        auth.init_per_thread_state()
+        auth._thread_local.num_401_calls = 1
+    again = auth.handle_401(r)
+    yield r.status_code, again.status_code, [h.status_code for h in again.history]
+    yield auth.handle_401(again) is again
+
+
 @pytest.mark.parametrize("function", SNIPPETS, ids=lambda f: f.__name__)
 def test_side_by_side(function, server):
     saw, got = run(function, requests, server)
@@ -278,11 +326,13 @@ def test_side_by_side(function, server):
 
 def test_what_has_come_stays_what_it_was(server):
     r = hpool.get(server([serve(answer)]).url)
-    for name in ("status_code", "reason", "url", "headers", "request", "history", "elapsed"):
+    for name in ("status_code", "reason", "url", "headers", "elapsed", "cookies"):
         with pytest.raises(AttributeError, match=f"{name} cannot be assigned"):
             setattr(r, name, getattr(r, name))
         with pytest.raises(AttributeError, match=f"cannot delete {name}"):
             delattr(r, name)
+    r.request, r.history = r.request.copy(), [r]  # as auth in hooks does
+    assert r.request.url == r.url and r.history == [r]
     with pytest.raises(TypeError, match="_content takes bytes"):
         r._content = "text"
     assert r.ok
@@ -382,3 +432,18 @@ def test_tell_of_a_body_that_comes_in_pieces(server):
     for _ in r.iter_content(50_000):
         seen.append(r.raw.tell())
     assert seen == sorted(seen) and seen[-1] == len(packed)
+
+
+def test_what_a_connection_says_is_not_whose_it_is(server):
+    s = server([serve(answer)])
+    client = hpool.Client()
+    r = client.get(s.url, stream=False)
+    copy = pickle.loads(pickle.dumps(r.connection))
+    assert copy == r.connection and "client" not in repr(copy)
+    request = hpool.Request("GET", s.url).prepare()
+    assert r.connection.send(request).json()["method"] == "GET"
+    info = r.connection
+    del client, r
+    for gone in (copy, info, hpool.Response(200).connection):
+        with pytest.raises(RuntimeError, match="gone"):
+            gone.send(request)

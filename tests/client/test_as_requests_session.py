@@ -4,12 +4,14 @@ adapters, patched classes; side by side with requests."""
 import copy
 import functools
 import pickle
+import ssl
 import threading
 import weakref
 from unittest import mock
 
 import pytest
 import requests
+from urllib3 import PoolManager
 
 import hpool
 from tests.client.side_by_side import answer, run
@@ -446,6 +448,45 @@ def test_a_deleted_scheme_stays_deleted_in_a_pickle():
     assert list(copied.adapters) == ["https://"]
     with pytest.raises(hpool.InvalidSchema, match="nothing is mounted"):
         copied.get("http://127.0.0.1/")
+
+
+def test_an_adapter_with_a_pool_manager_of_urllib3(server):
+    """The idiom to have other TLS settings, or another source address."""
+
+    class Adapter(hpool.adapters.HTTPAdapter):
+        def init_poolmanager(self, connections, maxsize, block=False):
+            self.poolmanager = PoolManager(
+                num_pools=connections,
+                maxsize=maxsize,
+                block=block,
+                ssl_version=ssl.PROTOCOL_TLSv1_2,
+                source_address=("127.0.0.4", 0),
+            )
+
+    s = server([serve(answer)])
+    session = hpool.Session()
+    session.mount("http://", Adapter(pool_maxsize=2, pool_block=True))
+    assert session.get(s.url).ok
+    assert s.connections[0].peer[0] == "127.0.0.4"
+    pool = session.get_adapter(s.url).poolmanager
+    assert pool.limits.max_conns_per_host == 2
+    assert pool.tls.max_version == ssl.TLSVersion.TLSv1_2
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "error"),
+    [
+        ("ssl_version", ssl.PROTOCOL_TLSv1_1, ValueError),
+        ("assert_hostname", "a.test", TypeError),
+    ],
+)
+def test_a_pool_manager_that_was_told_what_is_not_on_offer(name, value, error):
+    class Adapter(hpool.adapters.HTTPAdapter):
+        def init_poolmanager(self, connections, maxsize, block=False):
+            self.poolmanager = PoolManager(**{name: value})
+
+    with pytest.raises(error, match=name):
+        Adapter()
 
 
 def test_an_adapter_is_asked_for_once_a_hop(server):

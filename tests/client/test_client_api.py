@@ -554,10 +554,10 @@ def test_stats_and_their_table(server, new_client):
 def test_a_client_of_no_requests_costs_nothing():
     """A client that is made and dropped opens no descriptor and starts no thread."""
     before = len(os.listdir("/proc/self/fd"))
-    threads = len(os.listdir("/proc/self/task"))
+    threads = set(os.listdir("/proc/self/task"))
     clients = [hpool.Client() for _ in range(100)]
     assert len(os.listdir("/proc/self/fd")) == before
-    assert len(os.listdir("/proc/self/task")) == threads
+    assert set(os.listdir("/proc/self/task")) <= threads  # one may be ending
     del clients
 
 
