@@ -89,6 +89,8 @@ def _add_way(group: argparse._ArgumentGroup) -> None:
     add("-L", "--location", action="store_true", help="follow redirects")
     add("--max-redirs", metavar="N", type=count_type(0), help="at most (30)")
     add("-x", "--proxy", metavar="URL", help="http, https, socks5, socks5h")
+    add("-U", "--proxy-user", metavar="NAME:PASSWORD", help="as -u, for -x")
+    add("--proxy-digest", action="store_true", help="-U by digest")
     add("--unix-socket", metavar="PATH", help="connect there")
     add(
         "--retry",
@@ -150,7 +152,9 @@ def client_settings(arguments: argparse.Namespace) -> dict[str, Any]:
     if arguments.unix_socket:
         settings["uds"] = arguments.unix_socket
     if arguments.proxy:
-        settings["proxy"] = arguments.proxy
+        settings["proxy"] = _proxy(arguments)
+    elif arguments.proxy_user is not None:
+        raise CommandError("-U needs -x")
     limits = {}
     if arguments.max_time:
         limits["total"] = arguments.max_time
@@ -159,6 +163,17 @@ def client_settings(arguments: argparse.Namespace) -> dict[str, Any]:
     if limits:
         settings["timeout"] = hpool.Timeout(**limits)
     return settings
+
+
+def _proxy(arguments: argparse.Namespace) -> Any:
+    from .. import Proxy
+
+    user, digest = arguments.proxy_user, arguments.proxy_digest
+    if user is not None:
+        return Proxy(arguments.proxy, auth=_login(user, digest))
+    if digest:
+        raise CommandError("--proxy-digest needs -U NAME:PASSWORD")
+    return arguments.proxy
 
 
 # ---- the request -------------------------------------------------------------
@@ -179,7 +194,7 @@ def call(
     else:
         sent = _body(arguments, keywords, headers, files)
     if arguments.user is not None:
-        keywords["auth"] = _auth(arguments)
+        keywords["auth"] = _login(arguments.user, arguments.digest)
     if arguments.max_redirs is not None:
         keywords["max_redirects"] = arguments.max_redirs
     if arguments.request:
@@ -301,13 +316,14 @@ def _text_or_file(text: str, keep: bool) -> bytes:
     return data if keep else data.translate(None, b"\r\n\0")
 
 
-def _auth(arguments: argparse.Namespace) -> Any:
-    user, colon, password = arguments.user.partition(":")
+def _login(text: str, digest: bool) -> Any:
+    """What auth= takes, of NAME:PASSWORD."""
+    user, colon, password = text.partition(":")
     if not colon:
         from getpass import getpass
 
         password = getpass(f"password of {user}: ")
-    if arguments.digest:
+    if digest:
         from ..policy.digest import DigestAuth
 
         return DigestAuth(user, password)

@@ -9,6 +9,7 @@ import pytest
 
 import hpool
 from hpool.cli import main
+from tests.server.digest import ProxyDigest
 from tests.server.scripted import close, expect, respond, send, serve
 from tests.tools import python_m
 
@@ -245,6 +246,22 @@ def test_proxy(run, server):
     s = server([serve(OK)])
     assert run("get", "-x", s.url, "http://name.invalid/a") == (0, b"body\n", "")
     assert s.requests[0].target == "http://name.invalid/a"
+
+
+def test_credentials_for_a_proxy(run, server):
+    basic, digest = server([serve(OK)]), ProxyDigest("u", "p")
+    assert run("get", "-x", basic.url, "-U", "u:p", "http://a.test/")[0] == 0
+    assert basic.requests[0].get("Proxy-Authorization") == "Basic dTpw"
+    s = server([serve(digest)])
+    how = ("get", "-x", s.url, "--proxy-digest", "-U", "u:p", "http://a.test/")
+    assert run(*how) == (0, b"welcome", "")
+    assert len(digest.accepted) == 1
+    for wrong, words in (
+        (("-U", "u:p"), "-U needs -x"),
+        (("-x", s.url, "--proxy-digest"), "--proxy-digest needs -U NAME:PASSWORD"),
+    ):
+        status, out, err = run("get", *wrong, "http://a.test/")
+        assert status == 2 and words in err and not out
 
 
 def test_retry(run, server):
