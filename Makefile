@@ -137,7 +137,7 @@ $(BUILD)/corpus.bin: tests/c/gen_corpus.py tests/corpus/responses.jsonl
 ctest-asan ctest-plain: $(BUILD)/corpus.bin
 
 SEEDS := build/fuzz/seeds
-$(SEEDS): tests/fuzz/seeds.py $(wildcard tests/corpus/*.jsonl)
+$(SEEDS): tests/fuzz/seeds.py tests/c/coding_test.c $(wildcard tests/corpus/*.jsonl)
 	@$(PYTHON) $< $@
 	@touch $@
 

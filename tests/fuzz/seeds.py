@@ -22,7 +22,9 @@ its inputs are laid out; here is how exchange_fuzz.c reads a plan:
 """
 
 import base64
+import gzip
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -245,6 +247,20 @@ def tunnel():
             yield bytes([then, which]), answers
 
 
+def codings():
+    """(name, coding, payload): of the corpus, and what coding_test.c has."""
+    for row in rows("codings"):
+        coding = row["content_encoding"].lower().replace("x-gzip", "gzip")
+        yield row["id"], coding, base64.b64decode(row["payload_b64"])
+    text = Path(__file__).parent.parent.joinpath("c", "coding_test.c").read_text()
+    found = re.findall(r'char (br|zstd)_(\w+)\[\] =((?:\s*"[0-9a-f]+")+);', text)
+    for coding, name, digits in found:
+        payload = bytes.fromhex("".join(re.findall("[0-9a-f]+", digits)))
+        yield f"{coding}-{name}", coding, payload
+        if coding == "zstd":
+            yield f"{name}-in-gzip", "zstd, gzip", gzip.compress(payload, mtime=0)
+
+
 def seeds():
     """(target, name, input)"""
     for row, data in responses():
@@ -260,12 +276,9 @@ def seeds():
             yield "exchange", name + suffix, input_
     for name, input_ in framed_exchanges():
         yield "exchange", name, input_
-    for row in rows("codings"):
-        coding = row["content_encoding"].lower().replace("x-gzip", "gzip")
-        payload = base64.b64decode(row["payload_b64"])
+    for name, coding, payload in codings():
         if coding in CODINGS and len(payload) <= INPUT_MAX:
-            first = bytes([CODINGS.index(coding)])
-            yield "coding", row["id"], first + payload
+            yield "coding", name, bytes([CODINGS.index(coding)]) + payload
     for row in rows("redirects"):
         for i, url in enumerate([row.get("first", ""), *row.get("then", [])]):
             yield "url", f"{row['id']}-{i}", url.encode()

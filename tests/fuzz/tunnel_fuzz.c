@@ -18,11 +18,13 @@ enum {
 static const struct {
     const char *proxy, *host;
     bool by_address;
-} asks[] = {{"http://p:3128", "h.test", false},
-            {"http://Basic eDp5@p:3128", "fe80::1%eth0", false},
-            {"socks5h://p:1080", "h.test", false},
-            {"socks5h://me:secret@p:1080", "::1", false},
-            {"socks5://me:secret@p:1080", "h.test", true}};
+    const char *authorization;
+} asks[] = {
+    {"http://p:3128", "h.test", false, NULL},
+    {"http://Basic eDp5@p:3128", "fe80::1%eth0", false, "Digest secret"},
+    {"socks5h://p:1080", "h.test", false, NULL},
+    {"socks5h://me:secret@p:1080", "::1", false, NULL},
+    {"socks5://me:secret@p:1080", "h.test", true, NULL}};
 
 typedef struct end {
     int result, status;
@@ -64,9 +66,9 @@ play(unsigned which, const script_event *events, size_t n)
     hp_proxy *p = kit_proxy(asks[which].proxy);
     hp_addr addr;
     CHECK_INT(hp_addr_from_literal("192.0.2.1", &addr), 1);
-    hp_tunnel *t =
-        hp_tunnel_new(p, asks[which].host, 443,
-                      asks[which].by_address ? &addr : NULL, MAX_HEAD, &e.err);
+    hp_tunnel *t = hp_tunnel_new(
+        p, asks[which].host, 443, asks[which].by_address ? &addr : NULL,
+        hp_span_or_none(asks[which].authorization), MAX_HEAD, &e.err);
     CHECK(t);
     int steps = 0;
     do {
