@@ -103,7 +103,7 @@ $(BUILD)/$(1)/%.o: %.c
 	$$(CC) $$(WARN) $$(SAN_$(1)) $$(CPPFLAGS) -MMD -MP -c $$< -o $$@
 $(BUILD)/$(1)/%_test: $(BUILD)/$(1)/tests/c/%_test.o \
     $(SRC:%.c=$(BUILD)/$(1)/%.o) $(SUPPORT:%.c=$(BUILD)/$(1)/%.o)
-	$$(CC) $$(SAN_$(1)) $$^ $$(LIBS) -o $$@
+	$$(CC) $$(SAN_$(1)) $$^ $$(WRAP) $$(LIBS) -o $$@
 -include $$(shell find $(BUILD)/$(1) -name '*.d' 2>/dev/null)
 endef
 $(eval $(call variant,asan))
@@ -112,6 +112,14 @@ $(eval $(call variant,plain))
 $(eval $(call variant,shipped))
 $(eval $(call variant,fuzz))
 $(eval $(call variant,fuzzfast))
+
+# System calls that a test stands before, to make them fail.
+WRAPPED := socket connect bind send sendmsg recv poll read write close \
+	shutdown fcntl getsockopt setsockopt getsockname getpeername eventfd \
+	epoll_create1 epoll_ctl epoll_wait pthread_create getaddrinfo
+ifeq ($(shell uname),Linux)
+$(BUILD)/%/syscall_fail_test: WRAP := $(WRAPPED:%=-Wl,--wrap=%)
+endif
 
 $(BUILD)/fuzz/%.o $(BUILD)/fuzzfast/%.o: CC := $(CLANG)
 define fuzzer

@@ -41,12 +41,19 @@ hp_tls_take_code(int lib)
     return best;
 }
 
+/* OpenSSL fails without a word where it has no memory for one. */
+static bool
+is_for_want_of_memory(unsigned long code)
+{
+    return code == 0 || hp_tls_is_no_memory(code);
+}
+
 /* "<what> '<name>': <OpenSSL's reason>". */
 static int
 refuse(hp_err *err, const char *what, const char *name)
 {
     unsigned long code = hp_tls_take_code(ERR_LIB_NONE);
-    if (hp_tls_is_no_memory(code))
+    if (is_for_want_of_memory(code))
         return hp_err_set(err, HP_E_NOMEM, "out of memory");
     return hp_err_set(err, HP_E_TLS_CONFIG, "%s '%s': %s", what, name,
                       hp_tls_reason(code));
@@ -130,7 +137,7 @@ static int
 refuse_pem(hp_err *err, int nth)
 {
     unsigned long code = hp_tls_take_code(ERR_LIB_NONE);
-    if (hp_tls_is_no_memory(code))
+    if (is_for_want_of_memory(code))
         return hp_err_set(err, HP_E_NOMEM, "out of memory");
     return hp_err_set(err, HP_E_TLS_CONFIG,
                       "certificate %d of the PEM data given: %s", nth,

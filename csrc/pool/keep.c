@@ -200,6 +200,15 @@ typedef enum {
     CHORE_FAILED
 } chore_result;
 
+/* Where it cannot be watched the keeper comes by itself. */
+static void
+watch(hp_pool *p, hp_pconn *c, int fd, short events, hp_ns *next)
+{
+    c->watched = true;
+    if (hp_keeper_arm(p, fd, events, c->net.id) != 0)
+        *next = hp_ns_min(*next, hp_clock_now() + HP_KEEPER_PACE);
+}
+
 /* One read. The reason counts when the drain has failed. */
 static chore_result
 drain_once(hp_pconn *c, short *events, hp_close_reason *why)
@@ -245,9 +254,8 @@ drain_step(hp_pool *p, hp_pconn *c, hp_ns now, hp_ns *next,
     }
     int fd = c->net.stream->ops->fd(c->net.stream);
     *next = hp_ns_min(*next, c->drain->deadline);
-    c->watched |= fd >= 0;
     if (fd >= 0)
-        hp_keeper_arm(p, fd, events, c->net.id);
+        watch(p, c, fd, events, next);
     return CHORE_WAIT;
 }
 
@@ -282,10 +290,9 @@ orphan_step(hp_pool *p, hp_pconn *c, hp_ns *next, hp_close_reason *why)
     case HP_STEP_WAIT:
         break;
     }
-    c->watched = true;
-    for (int i = 0; i < w.n; i++)
-        hp_keeper_arm(p, w.fds[i].fd, w.fds[i].events, c->net.id);
     *next = hp_ns_min(*next, w.deadline);
+    for (int i = 0; i < w.n; i++)
+        watch(p, c, w.fds[i].fd, w.fds[i].events, next);
     return CHORE_WAIT;
 }
 

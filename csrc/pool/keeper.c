@@ -139,8 +139,10 @@ run(void *arg)
         if (atomic_load(&keeper.stop))
             break;
         hp_ns next = visit_pools(&list, &cap);
-        hp_poller_arm(keeper.poller, hp_waker_fd(keeper.waker), POLLIN,
-                      WAKER_EVENT);
+        /* One that cannot be called comes by itself. */
+        if (hp_poller_arm(keeper.poller, hp_waker_fd(keeper.waker), POLLIN,
+                          WAKER_EVENT) != 0)
+            next = hp_ns_min(next, hp_clock_now() + HP_KEEPER_PACE);
         int n = hp_poller_wait(keeper.poller, events, EVENTS, next);
         for (int i = 0; i < n; i++)
             on_event(&events[i]);

@@ -284,13 +284,17 @@ hp_ex_read_head_patiently(hp_exchange *ex, hp_wait *w)
 static hp_go
 header_timed_out(hp_exchange *ex)
 {
-    hp_err none = {0};
-    if (ex->send.failed)
-        return hp_ex_lost(ex, HP_IO_ERROR, &none);
     return hp_ex_fail(ex, HP_E_HEADER_TIMEOUT,
                       "no response head within %.1f s "
                       "(response_header timeout)",
                       (double)ex->timeouts.response_header / HP_NS_PER_S);
+}
+
+static hp_go
+no_last_words(hp_exchange *ex)
+{
+    hp_err none = {0};
+    return hp_ex_lost(ex, HP_IO_ERROR, &none);
 }
 
 hp_go
@@ -301,6 +305,8 @@ hp_ex_state_head(hp_exchange *ex, hp_wait *w)
         return go;
     hp_ns now = hp_clock_now();
     hp_ns silence = hp_deadline_after(ex->silence_since, ex->timeouts.read);
+    if (ex->send.failed && now >= hp_ns_min(ex->phase_deadline, silence))
+        return no_last_words(ex);
     if (now >= ex->phase_deadline)
         return header_timed_out(ex);
     if (now >= silence)

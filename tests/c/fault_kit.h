@@ -18,10 +18,10 @@
 #define HP_TEST_FAULT_KIT_H
 
 #include <fcntl.h>
+#include <netinet/tcp.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -175,7 +175,9 @@ static inline void *
 fault_serve(void *arg)
 {
     fault_peer p = {.fd = (int)(intptr_t)arg};
+    int yes = 1;
     char first;
+    setsockopt(p.fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
     bool on = true;
     while (on && recv(p.fd, &first, 1, MSG_PEEK) == 1) {
         if (first == 5)
@@ -288,20 +290,41 @@ typedef struct fault_scene {
     const char *proxy;  /* "socks5" or NULL */
     const char *before; /* path of a request that goes before, and works */
     hp_errc ends;       /* when nothing fails */
+    const char *upload; /* the body of a POST, or NULL */
 } fault_scene;
 
+#define FAULT_HTTP "http://127.0.0.1"
+#define FAULT_HTTPS "https://127.0.0.1"
+
 static const fault_scene fault_scenes[] = {
-    {"plain", "http://127.0.0.1", "/hello", NULL, NULL, HP_OK},
-    {"looked up", "http://localhost", "/hello", NULL, NULL, HP_OK},
-    {"chunked", "http://127.0.0.1", "/packed", NULL, NULL, HP_OK},
-    {"kept", "http://127.0.0.1", "/hello", NULL, "/hello", HP_OK},
-    {"replayed", "http://127.0.0.1", "/hello", NULL, "/last", HP_OK},
-    {"timed out", "http://127.0.0.1", "/hang", NULL, NULL, HP_E_HEADER_TIMEOUT},
-    {"stuck", "http://127.0.0.1", "/stuck", NULL, "/hello", HP_E_READ_TIMEOUT},
-    {"SOCKS5", "http://127.0.0.1", "/hello", "socks5", NULL, HP_OK},
-    {"TLS", "https://127.0.0.1", "/hello", NULL, NULL, HP_OK},
-    {"TLS kept", "https://127.0.0.1", "/packed", NULL, "/hello", HP_OK},
-    {"CONNECT", "https://127.0.0.1", "/hello", "http", NULL, HP_OK},
+    {.name = "plain", .base = FAULT_HTTP, .path = "/hello"},
+    {.name = "looked up", .base = "http://localhost", .path = "/hello"},
+    {.name = "chunked", .base = FAULT_HTTP, .path = "/packed"},
+    {.name = "kept", .base = FAULT_HTTP, .path = "/hello", .before = "/hello"},
+    {.name = "replayed",
+     .base = FAULT_HTTP,
+     .path = "/hello",
+     .before = "/last"},
+    {.name = "upload",
+     .base = FAULT_HTTP,
+     .path = "/hello",
+     .upload = "one two"},
+    {.name = "timed out",
+     .base = FAULT_HTTP,
+     .path = "/hang",
+     .ends = HP_E_HEADER_TIMEOUT},
+    {.name = "stuck",
+     .base = FAULT_HTTP,
+     .path = "/stuck",
+     .before = "/hello",
+     .ends = HP_E_READ_TIMEOUT},
+    {.name = "SOCKS5", .base = FAULT_HTTP, .path = "/hello", .proxy = "socks5"},
+    {.name = "TLS", .base = FAULT_HTTPS, .path = "/hello"},
+    {.name = "TLS kept",
+     .base = FAULT_HTTPS,
+     .path = "/packed",
+     .before = "/hello"},
+    {.name = "CONNECT", .base = FAULT_HTTPS, .path = "/hello", .proxy = "http"},
 };
 
 enum {
@@ -314,7 +337,8 @@ typedef struct fault_try {
     void (*arm)(void *arg); /* in the request's thread; NULL: nothing fails */
     void (*disarm)(void *arg);
     void *arg;
-    bool quick;  /* the server may be waited for in vain */
+    bool quick;           /* the server may be waited for in vain */
+    const hp_addr *local; /* connects from there; NULL: anywhere */
     unsigned ca; /* equal settings share what was built of them; see below */
     hp_err err, next; /* of it, and of the one after it */
     char body[64];
@@ -403,6 +427,12 @@ fault_request(fault_try *f, const char *path)
     hp_request_init(&r);
     r.url = hp_span_cstr(url);
     r.decode = true;
+    if (f->scene->upload) {
+        r.method = HP_SPAN_LIT("POST");
+        r.source = (hp_source){.kind = HP_SOURCE_BYTES,
+                               .ptr = f->scene->upload,
+                               .len = strlen(f->scene->upload)};
+    }
     if (f->quick)
         r.timeouts.read = r.timeouts.response_header =
             FAULT_SHORT_MS * HP_NS_PER_MS;
@@ -485,13 +515,27 @@ fault_adds_up(hp_transport *t)
         CHECK(fact);                                                           \
     } while (0)
 
+static inline void
+fault_settles(hp_transport *t)
+{
+    for (int ms = 0; !fault_adds_up(t) && ms < LO_PATIENCE_MS; ms++)
+        poll(NULL, 0, 1);
+    if (fault_adds_up(t))
+        return;
+    hp_stats *s = hp_transport_stats(t);
+    fprintf(stderr, "%sdialing %lld, draining %lld, idle %lld, dials %llu\n",
+            fault_doing, (long long)s->total.now.dialing,
+            (long long)s->total.now.draining, (long long)s->total.now.idle,
+            (unsigned long long)s->total.count.dials);
+    exit(1);
+}
+
 /* The same request with nothing failing, or a plain one where the same would
  * not get an answer. */
 static inline void
 fault_next(fault_try *f)
 {
-    static const fault_scene plain = {.base = "http://127.0.0.1",
-                                      .path = "/hello"};
+    static const fault_scene plain = {.base = FAULT_HTTP, .path = "/hello"};
     fault_scene scene = f->scene->ends == HP_OK ? *f->scene : plain;
     scene.before = NULL;
     fault_try next = {.scene = &scene, .t = f->t, .ca = f->ca};
@@ -510,13 +554,14 @@ fault_make(fault_try *f)
     alarm(FAULT_PATIENCE_S);
     hp_transport_config_default(&config);
     config.dial.family = AF_INET;
+    config.dial.local_address = f->local;
     CHECK((f->t = hp_transport_new(&config, &err)) != NULL);
     fault_in_thread(f);
     if (f->err.code == HP_OK)
         fault_check_body(f);
-    FAULT_SOON(fault_adds_up(f->t));
+    fault_settles(f->t);
     fault_next(f);
-    FAULT_SOON(fault_adds_up(f->t));
+    fault_settles(f->t);
     hp_transport_unref(f->t);
     alarm(0);
 }
