@@ -8,8 +8,6 @@ import sys
 import threading
 import time
 
-import pytest
-
 import hpool
 from hpool import _core
 
@@ -81,6 +79,8 @@ def closes(client):
 
 def proxy_error(client, url, **how):
     """What client.get(url) raises."""
+    import pytest  # programs of other Pythons, which use this file, have none
+
     with pytest.raises(hpool.ProxyError) as caught:
         client.get(url, **how)
     return caught.value
