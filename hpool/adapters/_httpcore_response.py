@@ -14,8 +14,10 @@ if TYPE_CHECKING:
     from .._core import Response, Upgraded
     from ._httpcore_trace import Events
 
-# seconds; something has arrived or has not
-_A_LOOK = 1e-6
+
+def seconds(limit: float | None) -> float | None:
+    """A limit of httpcore's as ours: its 0 is "at once or not at all"."""
+    return 1e-6 if limit == 0 else limit
 
 
 def is_upgraded(response: Response, method: bytes) -> bool:
@@ -95,7 +97,7 @@ class NetworkStream:
                 "network_stream: there is nothing to read or write here "
                 "before a 101 or a CONNECT; the response has the body"
             )
-        self._taken.settimeout(timeout)
+        self._taken.settimeout(seconds(timeout))
         return self._taken
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
@@ -148,7 +150,7 @@ class NetworkStream:
         if self._ahead is not None:
             return True
         try:
-            self._ahead = self.read(1, _A_LOOK)
+            self._ahead = self.read(1, 0)
         except self._core.ReadTimeout:
             return False
         except self._core.NetworkError:

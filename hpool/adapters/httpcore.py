@@ -26,7 +26,7 @@ from ..config import TLS, Limits, Timeout
 from ..policy.proxies import settle
 from ..policy.proxy import Proxy, of
 from ._httpcore_errors import translated
-from ._httpcore_response import Body, NetworkStream, is_upgraded
+from ._httpcore_response import Body, NetworkStream, is_upgraded, seconds
 from ._httpcore_trace import Events
 
 if TYPE_CHECKING:
@@ -40,9 +40,6 @@ __all__ = ["ConnectionPool", "httpx_client", "httpx_transport"]
 # Up to here a body of known length is gathered first: it goes out with its
 # head in one write, and can be sent again on another connection.
 _GATHERED = 65536
-
-# In seconds: what httpcore's 0 comes to, which is "at once or not at all".
-_AT_ONCE = 1e-6
 
 
 class ConnectionPool:
@@ -355,20 +352,16 @@ def _told(events: Events | None, response: Response) -> Response:
     return response
 
 
-def _seconds(value: float | None) -> float | None:
-    return _AT_ONCE if value == 0 else value
-
-
 def _timeout(phases: dict[str, float | None]) -> Timeout:
-    connect = _seconds(phases.get("connect"))
-    read = _seconds(phases.get("read"))
+    connect = seconds(phases.get("connect"))
+    read = seconds(phases.get("read"))
     return Timeout(
         connect=connect,
         tls=connect,
         read=read,
         response_header=read,
-        write=_seconds(phases.get("write")),
-        pool=_seconds(phases.get("pool")),
+        write=seconds(phases.get("write")),
+        pool=seconds(phases.get("pool")),
     )
 
 

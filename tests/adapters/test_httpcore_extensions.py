@@ -228,6 +228,14 @@ def test_silence_after_an_upgrade(server, client, module):
             stream.read(1, timeout=0.05)
 
 
+def test_no_wait_after_an_upgrade(server, hpools, module):
+    core = import_module(module.__name__.replace("x", "core"))
+    s = server([expect(), send(SWITCH), until_closed()])
+    with hpools.stream("GET", s.url, headers=ASK) as response:
+        with pytest.raises(core.ReadTimeout):
+            response.extensions["network_stream"].read(1, timeout=0)
+
+
 def test_after_the_end_of_an_upgraded_connection(server, client, module):
     core = import_module(module.__name__.replace("x", "core"))
     s = server([expect(), send(SWITCH), until_closed()])
