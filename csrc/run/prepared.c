@@ -159,17 +159,17 @@ add_origin(draft *d, hp_span *target, hp_err *err)
 static int
 make_target(draft *d, const hp_request *r, hp_span *out, hp_err *err)
 {
-    bool connect = hp_span_eq(r->method, HP_SPAN_LIT("CONNECT"));
     if (r->target.len) {
         *out = r->target;
         if (out->ptr[0] != '/') /* there may be a password in it */
             d->before_path = out->len;
-    } else if (connect) { /* host and port and nothing else (RFC 9112 3.2.3) */
+    } else if (hp_span_eq(r->method, HP_SPAN_LIT("CONNECT"))) {
+        /* host and port and nothing else (RFC 9112 3.2.3) */
         *out = hp_span_of(d->address.ptr, d->address.len);
     } else {
         *out = d->url.target;
     }
-    return forwards(d) && !connect ? add_origin(d, out, err) : 0;
+    return forwards(d) ? add_origin(d, out, err) : 0;
 }
 
 /* ---- the draft ---- */
