@@ -9,6 +9,8 @@ import pytest
 
 import hpool
 from hpool.cli import main
+from hpool.cli.bench import spread
+from hpool.cli.histogram import Histogram
 from tests.server.digest import ProxyDigest
 from tests.server.scripted import close, expect, respond, send, serve
 from tests.tools import python_m
@@ -407,6 +409,23 @@ def test_bench(run, server):
     assert rows == ["50.0", "75.0", "90.0", "95.0", "99.0", "99.9", "100.0"]
     assert max(map(len, text.splitlines())) < 80
     assert len(s.requests) == 200
+
+
+def test_bench_draws_how_latencies_are_spread():
+    latencies = Histogram()
+    assert list(spread(latencies)) == []
+    for milliseconds in [1] * 50 + [2] * 40 + [4] * 9 + [8]:
+        latencies.record(milliseconds / 1000)
+    rows = [line.split() for line in spread(latencies) if line]
+    assert [(share, length, len(bar)) for share, _, length, _, bar in rows] == [
+        ("50.0%", "1.0", 5),
+        ("75.0%", "2.0", 10),
+        ("90.0%", "2.0", 10),
+        ("95.0%", "4.0", 20),
+        ("99.0%", "4.0", 20),
+        ("99.9%", "8.0", 40),
+        ("100.0%", "8.0", 40),
+    ]
 
 
 def test_bench_json(run, server):

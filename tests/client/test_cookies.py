@@ -380,6 +380,7 @@ def test_what_cookies_takes(new_client, what):
         ({"a": 1}, TypeError),
         ({1: "a"}, TypeError),
         ({"a": "b\r\nX: y"}, ValueError),
+        ({"a": "b\x7f"}, ValueError),
         ({"": "a"}, ValueError),
         ({"a;b": "c"}, ValueError),
         ({"a=b": "c"}, ValueError),
