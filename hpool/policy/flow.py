@@ -94,12 +94,15 @@ def send(
         )
     request._rewind()
     sent = request.copy()
-    if arguments.get("auth") is None and request._is_authorized:
+    if arguments.get("auth") is None and (
+        request._is_authorized or not request._is_named
+    ):
         arguments["auth"] = request._auth or False
     arguments["extensions"] = request.extensions
     settings = {k: v for k, v in settings.items() if k != "hooks"}
     flow = Flow(client, arguments, settings)
     flow.cookies_are_in = True
+    flow.is_named = request._is_named
     return flow.run(sent)
 
 
@@ -156,7 +159,7 @@ class Flow:
             "check_redirect"
         )
         self._own_referer = False
-        self._is_named = True  # no redirect has led to another origin
+        self.is_named = True  # no redirect has led to another origin
         self._keep = arguments["keep"]
         self._given_cookies = arguments.get("cookies")
         self._kept_cookies = settings.get("cookies")
@@ -223,7 +226,7 @@ class Flow:
         downgrade."""
         if redirects.is_same_origin(url, next_url):
             return
-        self._is_named = False
+        self.is_named = False
         self._forget_auth()
         if url.startswith("https:") and not next_url.startswith("https:"):
             self._netrc = None
@@ -421,7 +424,7 @@ class Flow:
         cookies = self._all_cookies(request)
         if are_in:
             return
-        header = cookies.header(request.url, self._is_named)
+        header = cookies.header(request.url, self.is_named)
         request.headers.pop("Cookie", None)
         if header:
             request.headers["Cookie"] = header

@@ -64,6 +64,7 @@ def following(
     strip = list(_OF_A_PROXY)
     if not is_same_origin(request.url, next_request.url):
         strip += _CREDENTIALS
+        next_request._forget_auth()
     if urlsplit(location).netloc:
         strip.append("Host")
     for name in strip:

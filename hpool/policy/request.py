@@ -93,6 +93,8 @@ class PreparedRequest(RequestHooksMixin):
         # Who is asked when it is sent; `_is_authorized`: and nobody else.
         self._auth: HasFlow | None = None
         self._is_authorized = False
+        # By the caller; else by a server, and it gets nothing of the client's.
+        self._is_named = True
         self._sent_with: dict[str, Any] = {}  # what an HTTPAdapter goes by
 
     @property
@@ -121,6 +123,7 @@ class PreparedRequest(RequestHooksMixin):
         )
         other._source, other._source_of = self._source, self._source_of
         other._auth, other._is_authorized = self._auth, self._is_authorized
+        other._is_named = self._is_named
         return other
 
     def __reduce__(self) -> tuple[object, ...]:
@@ -209,6 +212,11 @@ class PreparedRequest(RequestHooksMixin):
             rounds.close()
         else:
             self._auth = chosen
+
+    def _forget_auth(self) -> None:
+        """It goes to another origin, which a server has named."""
+        self._auth, self._is_authorized = None, False
+        self._is_named = False
 
     def _take(self, other: PreparedRequest) -> None:
         """Becomes what an auth has given back."""

@@ -180,6 +180,33 @@ def test_next_request(chain, new_client):
     assert made.is_permanent_redirect and made.next.url == "http://a.test/b"
 
 
+def test_next_request_of_a_stranger(world, new_client):
+    """Who is sent there by hand takes nothing along, to its next hop either;
+    but what is put in by hand."""
+    w = world(
+        lambda url, request: moved("http://b.test/1") if "a.test" in url
+        else moved("/2") if url.endswith("1") else OK
+    )  # fmt: skip
+    client = new_client(dial=w.dial, auth=("u", "p"), cookies={"k": "v"})
+    built = client.build_request("GET", "http://a.test/", auth=("own", "pw"))
+    for first in (
+        client.get("http://a.test/", follow_redirects=False),
+        client.send(built, follow_redirects=False),
+    ):
+        client.send(first.next_request).read()
+    assert [url for url in w.urls if "b.test" in url] == [
+        "http://b.test/1", "http://b.test/2",
+    ] * 2
+    for _, request in w.visits:
+        is_home = request.get("Host") == "a.test"
+        assert bool(request.get("Authorization")) is is_home
+        assert bool(request.get("Cookie")) is is_home
+    request = first.next_request
+    request.prepare_auth(("mine", "pw"))
+    client.send(request).read()
+    assert w.headers("Authorization")[-2:] == ["Basic bWluZTpwdw=="] * 2
+
+
 def test_history(chain, new_client):
     """Each has those before it; their small bodies can be read."""
     s = chain({"/a": redirect("/b", body=b"1"), "/b": redirect("/c", body=b"2")})

@@ -87,6 +87,17 @@ def client_arguments(settings, url):
         return client.get(url).content
 
 
+@door
+def by_hand(settings, url):
+    """One redirect after the other, sent by a client that has credentials."""
+    with hpool.Client(headers=HEADERS, **arguments(), **settings) as client:
+        r = client.get(url, follow_redirects=False)
+        while r.next_request is not None:
+            r.close()
+            r = client.send(r.next_request, follow_redirects=False)
+        return r.content
+
+
 def hops(row):
     """The absolute URLs of a row, the first one included."""
     urls = [row["first"]]
