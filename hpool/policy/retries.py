@@ -39,6 +39,9 @@ if TYPE_CHECKING:
 # Answers that say when to come again (RFC 9110, 10.2.3).
 _ASKING = frozenset({413, 429, 503})
 
+# Refusals that may pass (RFC 9110, 15.5.9; RFC 8470; RFC 6585).
+_PASSING = frozenset({408, 425, 429})
+
 # A mistake of ours does not go away, nor does a certificate get better.
 _LASTING = (LocalProtocolError, SSLError, PoolTimeout)
 _BEFORE_SENDING = (ConnectError, ConnectTimeout, ProxyError)
@@ -137,7 +140,7 @@ class Attempts:
         """"connect", "read" or "status", None for what is not repeated."""
         if error is None:
             return "status" if self._is_repeated(request, response) else None
-        if isinstance(error, _LASTING):
+        if isinstance(error, _LASTING) or _is_refusal(error):
             return None
         if isinstance(error, _BEFORE_SENDING):
             return "connect"
@@ -248,6 +251,18 @@ class Attempts:
                 response=response,
                 attempts=len(self.made),
             )
+
+
+def _is_refusal(error: RequestException) -> bool:
+    """The proxy has said no to the tunnel (403, 407 ...), and will again: wrong
+    credentials that are repeated lock an account."""
+    status = getattr(error, "status", None)
+    return (
+        isinstance(error, ProxyError)
+        and status is not None
+        and 400 <= status < 500
+        and status not in _PASSING
+    )
 
 
 def _story(attempts: int, why_not: str) -> str:

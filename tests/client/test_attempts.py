@@ -569,6 +569,18 @@ def test_a_timeline_of_retries(new_client, waits, busy, tmp_path):
     assert (tmp_path / "pool.json").stat().st_size
 
 
+@pytest.mark.parametrize(
+    ("status", "asked"), [(403, 1), (407, 1), (400, 1), (429, 3), (408, 3), (502, 3)]
+)
+def test_a_refusal_of_a_proxy_stands(server, new_client, waits, status, asked):
+    """Wrong credentials are not said three times."""
+    s = server(*([expect(), send(respond(status=status)), close()] for _ in range(3)))
+    client = new_client(proxy=s.url, retries=exact(2))
+    with pytest.raises(hpool.ProxyError) as caught:
+        client.get("https://a.test/")
+    assert caught.value.status == status and len(s.requests) == asked
+
+
 # ---- the budget --------------------------------------------------------------
 
 
