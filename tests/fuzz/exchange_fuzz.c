@@ -339,11 +339,31 @@ check_answer(const request *q)
                      hp_span_of(q->body.ptr, q->body.len)));
 }
 
+/* What is called malformed is no whole answer in one piece, either. */
+static void
+check_refusal(const request *q)
+{
+    static single s;
+    const hp_err *err = &q->ex->err;
+    if (err->code != HP_E_REMOTE_PROTOCOL || strstr(err->text, "interim"))
+        return;
+    CHECK(q->on && q->released);
+    single_look(q->on->data + q->from, q->to - q->from, &q->facts, false, &s);
+    CHECK(!s.complete);
+}
+
 static void
 read_answer(request *q)
 {
+    hp_err err = {0};
     if (q->end != HP_GO_DONE)
         return;
+    if (q->ex->is_upgraded && q->more & REWINDABLE) {
+        hp_upgraded *u = hp_exchange_take_upgraded(q->ex, &err);
+        CHECK(u && hp_exchange_take_upgraded(q->ex, &err) == NULL);
+        hp_upgraded_free(u);
+        return;
+    }
     q->end = turn(q, step_read, STEPS_MAX);
     if (q->end == HP_GO_DONE && q->ex->state == HP_EX_GRACE)
         turn(q, step_grace, STEPS_MAX);
@@ -372,6 +392,8 @@ begin(request *q)
     int how = (q->what & HOW) >> HOW_SHIFT;
     q->end =
         turn(q, step_head, how == CLOSE_IN_HEAD ? q->more & CAP : STEPS_MAX);
+    if (q->end == HP_GO_ERROR)
+        check_refusal(q);
     if (how == READ_ALL)
         read_answer(q);
     if (how == CLOSE_IN_BODY && q->end == HP_GO_DONE)

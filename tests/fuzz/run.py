@@ -16,11 +16,10 @@ import sys
 import time
 from pathlib import Path
 
+import seeds  # which stands beside this file
+
 HERE = Path(__file__).parent
 BUILD = HERE.parent.parent / "build" / "fuzz"
-
-sys.path.insert(0, str(HERE))
-import seeds  # noqa: E402
 
 LIMITS = [
     "-timeout=10",  # seconds for one input

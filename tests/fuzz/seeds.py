@@ -14,7 +14,8 @@ its inputs are laid out; here is how exchange_fuzz.c reads a plan:
                 5 PUT with Expect, 6 CONNECT, 7 GET with Upgrade), | 8 closed
                 in the body, 16 left open while the others go on, 24 closed
                 in the head, 32 decode, 64 Connection: close, 128 idempotent;
-                size of reads (0..7), | 8 traced, 16 no replay, 32 rewindable,
+                size of reads (0..7), | 8 traced, 16 no replay, 32 rewindable
+                (and an upgraded connection is taken over),
                 64 max_size=100, 128 pieces that belie their length
     a byte n    for each connection, and then n events: a byte, and one more
                 with the lower part of the length if there is one; what the
@@ -225,6 +226,9 @@ def framed_exchanges():
         lost = conn(OK, AGAIN, AGAIN, EOF), conn(OK, AGAIN, OK)
         again = [(0, 2), (kind, 2 | 32), (kind | 128, 2 | 32)]
         yield f"lost{kind}", OK * 3 + plan(0, again, *lost)
+    for kind, head in ((6, OK[:17]), (7, b"HTTP/1.1 101 \r\nConnection: upgrade\r\nUpgrade: x\r\n")):
+        data = head + b"\r\nbytes of another protocol"
+        yield f"switched{kind}", data + OK + plan(0, [(kind, 32), (0, 2)], conn(data), conn(OK))
     last = OK.replace(b"Content", b"Keep-Alive: timeout=5, max=0\r\nContent")
     twice = [(0, 2), (0, 2)]
     yield "last", last + OK + plan(0, twice, conn(last, AGAIN, OK), conn(OK))
