@@ -182,7 +182,7 @@ def _put_cookies(client: Session, request: PreparedRequest) -> None:
 
     own = request.headers.pop("Cookie", "")
     cookies = CallCookies(client.cookies, None, own)
-    line = cookies.header(request.url, True)
+    line = cookies.header(request.url, request._is_named)
     if line:
         request.headers["Cookie"] = line
 

@@ -566,3 +566,15 @@ def test_attributes_by_many_threads(server):
     for t in threads:
         t.join()
     assert errors == []
+
+
+def test_steps_by_hand_take_no_cookie_to_an_origin_that_a_server_named(server):
+    named = server([serve(answer)])
+    to = {"Location": named.url + "/x"}
+    first = server([serve(lambda request: respond(status=302, headers=to))])
+    session = hpool.Session(cookies={"k": "v"})
+    request = session.prepare_request(hpool.Request("GET", first.url))
+    r = session.send(request, allow_redirects=False)
+    assert request.headers["Cookie"] == "k=v"
+    (last,) = session.resolve_redirects(r, request)
+    assert last.json()["target"] == "/x" and last.json()["cookie"] is None
