@@ -23,6 +23,7 @@ SAN_asan := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all \
             -fno-omit-frame-pointer
 SAN_tsan := -O1 -g -fsanitize=thread
 SAN_plain := -O2 -g
+SAN_coverage := -O0 -g --coverage
 # As setup.py compiles it.
 SAN_shipped := -O2 -g -DNDEBUG -fPIC -fvisibility=hidden
 # For libFuzzer, with ASan and, several times as fast, without. What other
@@ -110,6 +111,7 @@ $(eval $(call variant,asan))
 $(eval $(call variant,tsan))
 $(eval $(call variant,plain))
 $(eval $(call variant,shipped))
+$(eval $(call variant,coverage))
 $(eval $(call variant,fuzz))
 $(eval $(call variant,fuzzfast))
 
@@ -183,6 +185,22 @@ ctest-tsan: $(patsubst %,$(BUILD)/tsan/%_test,$(filter $(THREADED),$(TESTS))) ##
 ctest-plain: $(TESTS:%=$(BUILD)/plain/%_test) ## C tests without sanitizers
 	@for t in $(TESTS); do echo "== $$t"; $(LIMIT) $(BUILD)/plain/$${t}_test || exit 1; done
 
+# Where children live on without their parent's threads, what only those knew
+# looks leaked; ASan's runs look for leaks there.
+FORKING := fork keeper_fork process proxy resolve tls_ctx tls_gate alloc_fail syscall_fail
+MEMCHECK := valgrind -q --error-exitcode=9
+ctest-valgrind: $(TESTS:%=$(BUILD)/plain/%_test) $(BUILD)/corpus.bin ## C tests under Valgrind (an hour)
+	@for t in $(TESTS); do echo "== $$t (valgrind)"; \
+	 case " $(FORKING) " in *" $$t "*) leaks=no;; *) leaks=full;; esac; \
+	 $(MEMCHECK) --leak-check=$$leaks --errors-for-leak-kinds=definite,indirect \
+	  $(BUILD)/plain/$${t}_test || exit 1; done
+
+coverage: $(TESTS:%=$(BUILD)/coverage/%_test) $(BUILD)/corpus.bin ## lines of the core that the C tests run
+	@find $(BUILD)/coverage -name '*.gcda' -delete
+	@for t in $(TESTS); do echo "== $$t (coverage)"; \
+	 $(LIMIT) $(BUILD)/coverage/$${t}_test || exit 1; done
+	@$(PYTHON) tests/coverage.py $(BUILD)/coverage
+
 ctest: ctest-asan ctest-tsan ## all C tests under the sanitizers
 
 format: ## lay the C code out
@@ -192,5 +210,5 @@ clean: ## remove what was built
 	rm -rf build $(VENV) *.egg-info hpool/*.so
 
 .PHONY: help test test-all pytest requests-suite httpx-suite types layers scenarios demo bench docs build ctest \
-	ctest-binaries ctest-asan ctest-tsan ctest-plain fuzz fuzz-fast fuzz-short \
+	ctest-binaries ctest-asan ctest-tsan ctest-plain ctest-valgrind coverage fuzz fuzz-fast fuzz-short \
 	fuzz-replay format clean
