@@ -135,11 +135,12 @@ static int
 tell_one(PyObject *listener, PyObject *info)
 {
     PyObject *own = PyDict_Copy(info);
-    PyObject *name = PyDict_GetItemString(info, "event"); /* lives with info */
+    PyObject *name = PyMapping_GetItemString(info, "event");
     PyObject *v = NULL;
     if (own != NULL && name != NULL)
         v = PyObject_CallFunctionObjArgs(listener, name, own, NULL);
     Py_XDECREF(own);
+    Py_XDECREF(name);
     Py_XDECREF(v);
     return v == NULL ? hpy_report(listener) : 0;
 }
