@@ -31,9 +31,10 @@ def answer(request):
         return respond(b"sorry", status=int(path[8:]))
     if path.startswith("/redirect/"):
         return respond(status=int(path[10:]), headers={"Location": "/echo"})
-    if path == "/token" and request.get("Authorization") is None:
-        cookie = {"Set-Cookie": "seen=1; Path=/"}
-        return respond(b"who are you?", 401, cookie)
+    if path == "/token":
+        known = request.get("Authorization") is not None
+        cookie = {"Set-Cookie": "known=1; Path=/" if known else "seen=1; Path=/"}
+        return respond(request.body, 200 if known else 401, cookie)
     if path == "/authorized" and request.get("Authorization") is None:
         challenge = 'Digest realm="r", nonce="n", qop="auth", algorithm=MD5'
         return respond(b"no", 401, {"WWW-Authenticate": challenge})
@@ -90,6 +91,7 @@ ANSWERS = {
     "/cookies/set": lambda request: respond(
         b"", headers=[("Set-Cookie", "a=1; Path=/"), ("Set-Cookie", "b=2; Path=/")]
     ),
+    "/cookies/foreign": fixed(Set_Cookie="f=1; Domain=other.test"),
     "/cookies/clear": fixed(Set_Cookie="a=; Path=/; Max-Age=0"),
     "/login": fixed(status=302, Set_Cookie="sid=x; Path=/", Location="/echo?in"),
     "/loop": fixed(status=302, Location="/loop"),

@@ -192,7 +192,8 @@ def a_jar_with_a_say(requests, url):
     s = requests.Session()
     s.cookies = Some()
     s.get(url + "/cookies/set")
-    s.get(url)
+    s.get(url + "/cookies/foreign")
+    yield s.cookies.get_dict()
     s.get(url + "/cookies/clear")
     yield s.cookies.get_dict()
 

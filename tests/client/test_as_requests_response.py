@@ -295,9 +295,9 @@ def a_hook_that_answers_a_401(requests, url):
     s = requests.Session()
     s.auth = Guess()
     r = s.post(url + "/token", data="body")
-    yield r.status_code, [h.status_code for h in r.history], r.json()["body"]
+    yield r.status_code, [h.status_code for h in r.history], r.content
     yield r.request.headers["Authorization"], s.cookies.get_dict()
-    r = s.get(url + "/token", stream=True)
+    r = s.post(url + "/token", data="body", stream=True)
     yield r.raw.read(1), [h.status_code for h in r.history]
 
 
@@ -442,6 +442,8 @@ def test_what_a_connection_says_is_not_whose_it_is(server):
     assert copy == r.connection and "client" not in repr(copy)
     request = hpool.Request("GET", s.url).prepare()
     assert r.connection.send(request).json()["method"] == "GET"
+    r = client.post(s.url, data=io.BytesIO(b"file"), stream=False)
+    assert r.connection.send(r.request).json()["body"] == "file"
     info = r.connection
     del client, r
     for gone in (copy, info, hpool.Response(200).connection):

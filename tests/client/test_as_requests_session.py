@@ -3,8 +3,10 @@ adapters, patched classes; side by side with requests."""
 
 import copy
 import functools
+import os
 import pickle
 import ssl
+import sys
 import threading
 import weakref
 from unittest import mock
@@ -327,7 +329,8 @@ def test_a_fixed_name_that_a_subclass_wants(server):
     s = server([serve(answer)])
     session = Session()
     assert session.get(s.url + "/redirect/302").ok
-    assert session.get_adapter(s.url) and session.retries == "mine"
+    assert session.get_adapter(s.url).max_retries == hpool.Retries(2)
+    assert session.retries == "mine"
 
 
 def test_assigned_steps_of_a_subclass_of_client(server):
@@ -376,18 +379,18 @@ def test_a_session_in_a_cycle_is_collected():
 
 
 def test_a_weak_reference_dies_before_the_attributes():
-    """What an attribute's end runs does not find half a session."""
-    found = []
+    """As with any object: who is told of the end is told first."""
+    order = []
 
     class Tag:
         def __del__(self):
-            found.append(ref())
+            order.append("tag")
 
     session = hpool.Session()
     session.tag = Tag()
-    ref = weakref.ref(session)
+    ref = weakref.ref(session, lambda ref: order.append("session"))
     del session
-    assert found == [None]
+    assert order == ["session", "tag"] and ref() is None
 
 
 def test_stream_is_a_method_and_a_switch(server):
@@ -541,6 +544,28 @@ def test_merged_proxies_are_the_environments_too(monkeypatch):
     assert merge("http://a.test/", False, None, None, None)["proxies"] is False
     session.trust_env = False
     assert merge("http://a.test/", None, None, None, None)["proxies"] == {}
+
+
+def test_what_was_taken_back_costs_nothing(server):
+    """No Python of hpool's is run for a plain call, as before."""
+    s = server([serve(answer)])
+    session = hpool.Session()
+    session.get(s.url)
+    for name in ("send", "get_adapter", "get_redirect_target", "rebuild_auth"):
+        setattr(session, name, getattr(session, name))
+        delattr(session, name)
+    ran = []
+
+    def watch(frame, event, argument):
+        if event == "call" and f"{os.sep}hpool{os.sep}" in frame.f_code.co_filename:
+            ran.append(frame.f_code.co_qualname)
+
+    sys.setprofile(watch)
+    try:
+        session.get(s.url)
+    finally:
+        sys.setprofile(None)
+    assert ran == []
 
 
 def test_attributes_by_many_threads(server):
