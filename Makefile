@@ -23,7 +23,7 @@ SAN_asan := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all \
             -fno-omit-frame-pointer
 SAN_tsan := -O1 -g -fsanitize=thread
 SAN_plain := -O2 -g
-SAN_coverage := -O0 -g --coverage
+SAN_coverage := -O0 -g --coverage -include tests/c/covered_exit.h
 # As setup.py compiles it.
 SAN_shipped := -O2 -g -DNDEBUG -fPIC -fvisibility=hidden
 # For libFuzzer, with ASan and, several times as fast, without. What other

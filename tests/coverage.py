@@ -4,8 +4,7 @@
 usage: coverage.py DIR [--lines]
 
 DIR is where `make coverage` has compiled; --lines names those that were not
-run. Fails when it is less than 95 % of all. What only the child of a fork runs
-is not counted: it leaves by _exit().
+run. Fails when it is less than 95 % of all.
 """
 
 import pathlib
