@@ -344,7 +344,8 @@ open_keylog(SSL_CTX *ctx, const char *path, int *fd, hp_err *err)
     if (*fd < 0)
         return hp_err_set_sys(err, HP_E_TLS_CONFIG, errno, "key log file '%s'",
                               path);
-    SSL_CTX_set_app_data(ctx, fd);
+    if (SSL_CTX_set_app_data(ctx, fd) != 1)
+        return hp_err_set(err, HP_E_NOMEM, "out of memory");
     SSL_CTX_set_keylog_callback(ctx, keylog_line);
     return 0;
 }

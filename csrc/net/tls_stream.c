@@ -393,7 +393,8 @@ set_up(hp_tls_stream *s, SSL_CTX *ctx)
         return -1;
     SSL_set_bio(s->ssl, bio, bio);
     SSL_set_connect_state(s->ssl);
-    SSL_set_app_data(s->ssl, s);
+    if (SSL_set_app_data(s->ssl, s) != 1)
+        return -1;
     return hp_tls_set_name(s->ssl, s->name);
 }
 

@@ -16,7 +16,7 @@
 #include "base/list.h"
 #include "base/mem.h"
 #include "net/tls_gate.h"
-#include "net/tls_impl.h"
+#include "net/tls_stream_impl.h"
 #include "test.h"
 #include "tls_certs.h"
 
@@ -1369,6 +1369,8 @@ memory_runs_out(void)
         CHECK((s == NULL) == (err.code == HP_E_NOMEM));
         failed += s == NULL;
         if (s) {
+            /* What OpenSSL's callbacks find us by. */
+            CHECK(SSL_get_app_data(hp_tls_stream_of(s)->ssl));
             s->ops->close(s, true);
             lower = tap_new(dup(fd[1]));
         }
