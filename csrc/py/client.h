@@ -63,8 +63,8 @@ int hpy_client_setattro(PyObject *op, PyObject *name, PyObject *value);
 
 /* stream_type.c */
 extern PyType_Spec hpy_stream_spec;
-/* New reference. RAISES. */
-PyObject *hpy_stream_new(hpy_client *c, bool on);
+/* The getter of client.stream. New reference. RAISES. */
+PyObject *hpy_client_get_stream(PyObject *op, void *closure);
 /* false: `v` is none. */
 bool hpy_stream_is_on(PyObject *v, bool *on);
 

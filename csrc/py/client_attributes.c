@@ -1,6 +1,7 @@
 /* The attributes of Client and Session. Those that can be changed are a matter
  * of the snapshot in force: a change puts another one there. */
 #include "client.h"
+#include "client_late.h"
 #include "dialing.h"
 #include "errors.h"
 
@@ -392,45 +393,27 @@ hpy_client_steps_changed(hpy_client *c)
     return rc;
 }
 
-static PyObject *
-get_adapters(PyObject *op, void *closure)
-{
-    hpy_client *c = (hpy_client *)op;
-    if (hpy_client_check(c) < 0)
-        return NULL;
-    return hpy_helper_call(c->st, HPY_HELPER_ADAPTERS_VIEW, 1, op);
-}
-
 /* ---- trust and streaming ---- */
 
+/* Of the snapshot; closure: which of its objects, that are never NULL. */
 static PyObject *
-get_verify(PyObject *op, void *closure)
+get_in_force(PyObject *op, void *closure)
 {
     hpy_client *c = (hpy_client *)op;
     if (hpy_client_check(c) < 0)
         return NULL;
     hpy_defaults *d = hpy_client_defaults(c);
-    PyObject *v = Py_NewRef(d->verify);
+    PyObject *v = Py_NewRef(*(PyObject **)((char *)d + (size_t)closure));
     hpy_defaults_unref(d);
     return v;
 }
+
+#define IN_FORCE(field) (void *)offsetof(hpy_defaults, field)
 
 static int
 set_verify(PyObject *op, PyObject *value, void *closure)
 {
     return refuse_delete(value, "verify") < 0 ? -1 : CHANGE(op, verify, value);
-}
-
-static PyObject *
-get_cert(PyObject *op, void *closure)
-{
-    hpy_client *c = (hpy_client *)op;
-    if (hpy_client_check(c) < 0)
-        return NULL;
-    hpy_defaults *d = hpy_client_defaults(c);
-    PyObject *v = Py_NewRef(d->cert);
-    hpy_defaults_unref(d);
-    return v;
 }
 
 static int
@@ -479,18 +462,6 @@ set_trust_env(PyObject *op, PyObject *value, void *closure)
     Py_XDECREF(proxies);
     hpy_defaults_unref(now);
     return rc;
-}
-
-static PyObject *
-get_stream(PyObject *op, void *closure)
-{
-    hpy_client *c = (hpy_client *)op;
-    if (hpy_client_check(c) < 0)
-        return NULL;
-    hpy_defaults *d = hpy_client_defaults(c);
-    bool on = d->stream;
-    hpy_defaults_unref(d);
-    return hpy_stream_new(c, on);
 }
 
 static int
@@ -583,7 +554,7 @@ PyGetSetDef hpy_client_getset[] = {
      "Which transport serves which URLs: a mapping of prefixes and patterns\n"
      "to transports, where None is the client's own pool. See mount().",
      "mounts"},
-    {"adapters", get_adapters, set_policy,
+    {"adapters", hpy_client_get_adapters, set_policy,
      "The same in requests' manner: a mutable mapping in which \"https://\"\n"
      "and \"http://\" are always found.",
      "mounts"},
@@ -593,13 +564,13 @@ PyGetSetDef hpy_client_getset[] = {
     {"retries", get_retries, NULL, "Retries; fixed.", NULL},
     {"closed", get_closed, NULL, "bool: whether close() was called.", NULL},
     {"is_closed", get_closed, NULL, "bool: whether close() was called.", NULL},
-    {"verify", get_verify, set_verify,
+    {"verify", get_in_force, set_verify,
      "Who is trusted; takes what verify= takes. Connections that are there\n"
      "serve no request that trusts others.",
-     NULL},
-    {"cert", get_cert, set_cert,
-     "The client certificate; takes what cert= takes.", NULL},
-    {"stream", get_stream, set_stream,
+     IN_FORCE(verify)},
+    {"cert", get_in_force, set_cert,
+     "The client certificate; takes what cert= takes.", IN_FORCE(cert)},
+    {"stream", hpy_client_get_stream, set_stream,
      "stream(method, url, **keywords): request() with stream=True, for use in\n"
      "a with statement. As a bool, read or assigned: what calls without\n"
      "stream= go by.",

@@ -18,6 +18,15 @@ late(PyObject *op, PyObject *args, PyObject *kwargs, hpy_helper which)
     return v;
 }
 
+PyObject *
+hpy_client_get_adapters(PyObject *op, void *closure)
+{
+    hpy_client *c = (hpy_client *)op;
+    if (hpy_client_check(c) < 0)
+        return NULL;
+    return hpy_helper_call(c->st, HPY_HELPER_ADAPTERS_VIEW, 1, op);
+}
+
 #define X(name, helper)                                                        \
     PyObject *hpy_late_##name(PyObject *op, PyObject *args, PyObject *kwargs)  \
     {                                                                          \

@@ -16,6 +16,9 @@
     X(rebuild_proxies, SESSION_PROXIES)                                        \
     X(should_strip_auth, SESSION_STRIP)
 
+/* The getter of client.adapters. */
+PyObject *hpy_client_get_adapters(PyObject *op, void *closure);
+
 /* METH_VARARGS | METH_KEYWORDS */
 #define X(name, helper)                                                        \
     PyObject *hpy_late_##name(PyObject *op, PyObject *args, PyObject *kwargs); \

@@ -16,16 +16,28 @@ stream_call(PyObject *op, PyObject *const *args, size_t nargsf,
     return hpy_client_stream(client, args, PyVectorcall_NARGS(nargsf), kwnames);
 }
 
-PyObject *
-hpy_stream_new(hpy_client *c, bool on)
+static bool
+streams(hpy_client *c)
 {
+    hpy_defaults *d = hpy_client_defaults(c);
+    bool on = d->stream;
+    hpy_defaults_unref(d);
+    return on;
+}
+
+PyObject *
+hpy_client_get_stream(PyObject *op, void *closure)
+{
+    hpy_client *c = (hpy_client *)op;
+    if (hpy_client_check(c) < 0)
+        return NULL;
     PyTypeObject *type = c->st->stream_type;
     hpy_stream *self = (hpy_stream *)type->tp_alloc(type, 0);
     if (self == NULL)
         return NULL;
     self->vectorcall = stream_call;
-    self->client = Py_NewRef((PyObject *)c);
-    self->on = on;
+    self->client = Py_NewRef(op);
+    self->on = streams(c);
     return (PyObject *)self;
 }
 
