@@ -52,6 +52,15 @@ NEEDED = {
     ),
 }
 
+# What makes a mistake in memory end the process rather than serve a stranger.
+# Each where the compiler knows it: -fcf-protection is for x86, -z for ELF.
+HARDENING = [
+    ["-U_FORTIFY_SOURCE", "-D_FORTIFY_SOURCE=3"],
+    ["-fstack-protector-strong"],
+    ["-fcf-protection"],
+]
+HARDENING_OF_THE_LINK = [["-Wl,-z,relro", "-Wl,-z,now"]]
+
 
 def flags_of(variable):
     return shlex.split(os.environ.get(variable, ""))
@@ -63,18 +72,30 @@ def compiler_command():
     return [*shlex.split(cc), *flags_of("CPPFLAGS"), *flags_of("CFLAGS")]
 
 
-def compiles(program, libraries):
+def compiles(program, libraries, flags=()):
     """Whether the program compiles and links. A missing compiler is no."""
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder, "probe.c")
         source.write_text(program)
-        command = [*compiler_command(), str(source), "-o", f"{folder}/probe"]
+        command = [*compiler_command(), *flags, str(source)]
+        command += ["-o", f"{folder}/probe"]
         command += [*flags_of("LDFLAGS"), *(f"-l{name}" for name in libraries)]
         try:
             done = subprocess.run(command, capture_output=True)
         except OSError:
             return False
         return done.returncode == 0
+
+
+def that_are_known(choices):
+    """The flags of those choices that the compiler takes without a word."""
+    empty = "int main(void) { return 0; }\n"
+    return [
+        flag
+        for flags in choices
+        if compiles(empty, [], ["-O2", "-Werror", *flags])
+        for flag in flags
+    ]
 
 
 def find_codecs():
@@ -138,7 +159,7 @@ def wanted(name):
 
 
 def compile_flags():
-    flags = ["-std=c11", "-fvisibility=hidden"]
+    flags = ["-std=c11", "-fvisibility=hidden", *that_are_known(HARDENING)]
     if wanted("HPOOL_DEBUG"):
         flags += ["-O1", "-g", "-UNDEBUG"]  # Python's own flags define it
     else:
@@ -164,6 +185,7 @@ def core():
             ("HPOOL_VERSION", f'"{version()}"'),  # for User-Agent
         ],
         extra_compile_args=compile_flags(),
+        extra_link_args=that_are_known(HARDENING_OF_THE_LINK),
         libraries=["ssl", "crypto", "z"],
     )
 
@@ -195,7 +217,8 @@ class Build(build_ext):
         self.remember_how()
 
     def how(self, extension):
-        parts = [*extension.extra_compile_args, *extension.libraries]
+        parts = [*extension.extra_compile_args, *extension.extra_link_args]
+        parts += extension.libraries
         return json.dumps([parts, compiler_command(), flags_of("LDFLAGS")])
 
     def stamp(self, extension):

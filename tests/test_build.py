@@ -36,12 +36,17 @@ static int unused;
 #else
 #define ZSTD ""
 #endif
+#if defined(__SSP_STRONG__) && _FORTIFY_SOURCE == 3
+#define HARD " hard"
+#else
+#define HARD ""
+#endif
 static struct PyModuleDef def = {PyModuleDef_HEAD_INIT, .m_name = "_core"};
 PyMODINIT_FUNC
 PyInit__core(void)
 {
     PyObject *m = PyModule_Create(&def);
-    if (m && PyModule_AddStringConstant(m, "how", MODE BR ZSTD) != zero)
+    if (m && PyModule_AddStringConstant(m, "how", MODE BR ZSTD HARD) != zero)
         Py_CLEAR(m);
     return m;
 }
@@ -101,6 +106,26 @@ def test_werror_makes_warnings_errors(tree):
     done = run_setup(tree, "build_ext", "--inplace", **warns, HPOOL_WERROR="1")
     assert done.returncode != 0
     assert "unused" in done.stderr
+
+
+def test_the_core_is_hardened(tree):
+    assert "hard" in build(tree).split()
+    # Not every compiler knows it all: clang wants -fcf-protection on x86 alone.
+    wrapper = tree / "plain-cc"
+    wrapper.write_text(
+        '#!/bin/sh\ncase "$*" in *-fstack-protector-strong*) exit 1;; esac\n'
+        'exec cc "$@"\n'
+    )
+    wrapper.chmod(0o755)
+    assert "hard" not in build(tree, CC=str(wrapper)).split()
+
+
+@pytest.mark.skipif(not shutil.which("readelf"), reason="no readelf")
+def test_nothing_is_left_to_overwrite_after_linking():
+    shown = subprocess.check_output(
+        ["readelf", "-Wld", hpool._core.__file__], text=True
+    )
+    assert "GNU_RELRO" in shown and "BIND_NOW" in shown
 
 
 @pytest.mark.parametrize(
