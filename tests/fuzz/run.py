@@ -2,11 +2,13 @@
 the first finding. `make fuzz T=60` builds them first.
 
     python3 tests/fuzz/run.py BINARIES SECONDS [TARGET...]
+    python3 tests/fuzz/run.py --sums
 
 BINARIES is where x_fuzz lie. What is found new goes to build/fuzz/corpus, from
 which the next run goes on; a finding goes to tests/fuzz/found/<target>, where
 the tests play it ever after. One line for each target is appended to
-build/fuzz/log: when, binary, seconds, executions, inputs kept.
+build/fuzz/log: when, binary, seconds, executions, inputs kept. --sums adds them
+up.
 """
 
 import re
@@ -14,6 +16,7 @@ import shlex
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 
 import seeds  # which stands beside this file
@@ -79,6 +82,18 @@ def fuzz(binary, target, seconds):
     return False
 
 
+def print_sums():
+    executions, seconds = Counter(), Counter()
+    for line in (BUILD / "log").read_text().splitlines():
+        _, _, binary, took, n, _ = line.split()
+        run = Path(binary).name.removesuffix("_fuzz"), Path(binary).parent.name
+        executions[run] += int(n)
+        seconds[run] += int(took)
+    for run in sorted(executions):
+        print(f"{run[0]:10} {run[1]:10} {executions[run]:>14,} in {seconds[run]:>7,} s")
+    print(f"{'all':21} {executions.total():>14,} in {seconds.total():>7,} s")
+
+
 def main(binaries, seconds, *targets):
     seeds.main(BUILD / "seeds")
     for target in targets or seeds.DICTIONARIES:
@@ -88,4 +103,6 @@ def main(binaries, seconds, *targets):
 
 
 if __name__ == "__main__":
+    if sys.argv[1:] == ["--sums"]:
+        sys.exit(print_sums())
     sys.exit(main(*sys.argv[1:]))
