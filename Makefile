@@ -76,8 +76,8 @@ demo: ## set everything up and show hpool at work
 	@$(MAKE) --no-print-directory build
 	@$(PY) -m hpool demo
 
-bench: build $(VENV)/.bench ## hpool beside bare C and pycurl
-	@$(PY) benchmarks/first.py
+bench: build $(VENV)/.bench ## the scorecard: hpool, its peers and the limit
+	@$(PY) benchmarks/scorecard.py
 
 docs: build ## the pages of docs/ as HTML, in build/docs
 	@$(PY) -m sphinx -q -W --keep-going -b html docs build/docs
@@ -96,6 +96,9 @@ $(VENV)/.ready: pyproject.toml
 
 $(VENV)/.bench: $(VENV)/.ready
 	@$(PY) -m pip install -q --no-build-isolation -e '.[bench]'
+	@# It brings a package that would replace urllib3.
+	@$(PYTHON) -m venv build/niquests
+	@build/niquests/bin/python -m pip install -q niquests || echo left out: niquests
 	@touch $@
 
 define variant

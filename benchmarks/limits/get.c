@@ -2,9 +2,9 @@
  *
  *   do=ping     the answer comes whole with one recv; threads= of them, each
  *               with a connection of its own, share the turns
- *   do=fresh    into memory that is allocated for each body
- *   do=into     through one buffer of buffer= bytes
- *   do=lines    the same, and counts the lines; size= is how many there are
+ *   do=fresh    into memory that is allocated for each body; huge=1: and of
+ * which huge pages are asked for do=into     through one buffer of buffer=
+ * bytes do=lines    the same, and counts the lines; size= is how many there are
  *   anew=1      a new connection for each count read from stdin: how TCP cuts a
  *               big body into segments settles once for each connection
  */
@@ -14,13 +14,12 @@
 #include <sys/mman.h>
 
 enum {
-    THREADS_MAX = 256,
-    HUGE_FROM = 4 << 20 /* from here on huge pages are worth asking for */
+    THREADS_MAX = 256
 };
 
 static uint64_t size;
 static channel kept;
-static bool anew;
+static bool anew, huge;
 
 /* ---- ping ---------------------------------------------------------------- */
 
@@ -29,7 +28,6 @@ typedef struct pinger {
     long n;
     char *expected; /* every answer is the same */
     size_t expected_len;
-    pthread_t thread;
 } pinger;
 
 static pinger pingers[THREADS_MAX];
@@ -66,28 +64,52 @@ ping_once(pinger *p)
         wrong("another answer than before");
 }
 
-static void *
-ping_many(void *arg)
+static void
+ping_many(pinger *p)
 {
-    pinger *p = arg;
     for (long i = 0; i < p->n; i++)
         ping_once(p);
+}
+
+/* The threads live as long as the process. */
+static pthread_barrier_t start, end;
+
+static void *
+ping_when_told(void *arg)
+{
+    for (;;) {
+        pthread_barrier_wait(&start);
+        ping_many(arg);
+        pthread_barrier_wait(&end);
+    }
     return NULL;
 }
 
 static uint64_t
 ping(long n)
 {
-    for (long i = 0; i < n_pingers; i++) {
+    for (long i = 0; i < n_pingers; i++)
         pingers[i].n = n / n_pingers + (i < n % n_pingers);
-        if (i > 0 &&
-            pthread_create(&pingers[i].thread, NULL, ping_many, &pingers[i]))
-            wrong("no thread");
+    if (n_pingers == 1) {
+        ping_many(&pingers[0]);
+        return size * (uint64_t)n;
     }
-    ping_many(&pingers[0]);
-    for (long i = 1; i < n_pingers; i++)
-        pthread_join(pingers[i].thread, NULL);
+    pthread_barrier_wait(&start);
+    pthread_barrier_wait(&end);
     return size * (uint64_t)n;
+}
+
+static void
+start_threads(void)
+{
+    unsigned all = (unsigned)n_pingers + 1;
+    pthread_t thread;
+    if (pthread_barrier_init(&start, NULL, all) != 0 ||
+        pthread_barrier_init(&end, NULL, all) != 0)
+        wrong("no barrier");
+    for (long i = 0; i < n_pingers; i++)
+        if (pthread_create(&thread, NULL, ping_when_told, &pingers[i]) != 0)
+            wrong("no thread");
 }
 
 static void
@@ -98,6 +120,8 @@ serve_pings(void)
         wrong("too many threads");
     for (long i = 0; i < n_pingers; i++)
         learn(&pingers[i]);
+    if (n_pingers > 1)
+        start_threads();
     serve(ping);
 }
 
@@ -117,8 +141,6 @@ bodies(long n, uint64_t (*turn)(channel *c))
     return bytes;
 }
 
-/* Below HUGE_FROM malloc gives the same warm memory again, as it does to
- * anyone. */
 static char *
 new_memory(void)
 {
@@ -126,7 +148,7 @@ new_memory(void)
     const uintptr_t page = 4096;
     if (!at)
         die("malloc");
-    if (size >= HUGE_FROM) {
+    if (huge) {
         uintptr_t from = ((uintptr_t)at + page - 1) & ~(page - 1);
         madvise((void *)from, size - page, MADV_HUGEPAGE);
     }
@@ -222,6 +244,7 @@ main(int argc, char **argv)
     begin(argv);
     size = number("size");
     anew = number("anew");
+    huge = number("huge");
     if (does("ping"))
         serve_pings();
     else if (does("fresh"))

@@ -25,6 +25,7 @@ import gc
 import json
 import os
 import threading
+import traceback
 import zlib
 from collections.abc import Callable, Coroutine, Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
@@ -225,8 +226,12 @@ class Threads:
         while True:
             self.start.wait()
             size = 0
-            for _ in self.numbers:
-                size += len(turn())
+            try:
+                for _ in self.numbers:
+                    size += len(turn())
+            except BaseException:
+                traceback.print_exc()
+                os._exit(1)  # nobody else would hear of it
             self.sizes[number] = size
             self.end.wait()
 

@@ -1,5 +1,6 @@
 """hpool, the way its README shows it."""
 
+import itertools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -7,6 +8,7 @@ import hpool
 
 from benchmarks.peers import (
     BUFFER,
+    Made,
     Take,
     Task,
     Turn,
@@ -122,7 +124,16 @@ def threads(task: Task) -> Turn:
 @shared
 def limited(task: Task) -> Turn:
     client = client_of(task, limits=hpool.Limits(max_conns_per_host=4))
-    return lambda: client.get(task.url, stream=False).content
+    numbers, ended = itertools.count(), itertools.count()
+
+    def turn() -> bytes:
+        number = next(numbers)
+        body = client.get(task.url, stream=False).content
+        # First come, first served: no more pass by than there are threads.
+        assert next(ended) - number <= task.count, "a waiter was passed over"
+        return body
+
+    return turn
 
 
 @contents
@@ -163,3 +174,43 @@ def idle(task: Task) -> Callable[[int], None]:
             client.get(url, stream=False)
 
     return open_idle
+
+
+# ---- many hosts, many idle connections ----
+
+
+def unlimited(task: Task) -> hpool.Client:
+    return client_of(task, limits=hpool.Limits(max_idle_conns=None))
+
+
+def hosts_of(share: int) -> Made:
+    """One host is asked while a share of task.count of them have a connection."""
+
+    @contents
+    def hosts(task: Task) -> Turn:
+        client, url = unlimited(task), task.url
+        for i in range(task.count // share):
+            address = f"127.1.{i // 250}.{i % 250 + 1}"
+            client.get(url.replace("127.0.0.1", address), stream=False)
+        return lambda: client.get(url, stream=False).content
+
+    return hosts
+
+
+one_host, some_hosts, many_hosts = hosts_of(1 << 30), hosts_of(100), hosts_of(1)
+
+
+def idle_of(share: int) -> Made:
+    """So many idle connections of the host that is asked."""
+
+    @contents
+    def idle_ones(task: Task) -> Turn:
+        client, url = unlimited(task), task.url
+        for n in range(task.count // share):
+            client.warm(url, n + 1)
+        return lambda: client.get(url, stream=False).content
+
+    return idle_ones
+
+
+one_idle, many_idle = idle_of(1 << 30), idle_of(1)

@@ -6,6 +6,7 @@ from typing import Any
 SMALL = 13
 BIG = 100_000_000
 LINES = BIG // 80
+MANY = 1000
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,7 @@ class Case:
     peers: tuple[str, ...]
     goals: tuple[Goal, ...] = ()
     note: str = ""
+    or_limit: str = ""  # another way, which may be faster: in each round the faster is
     asks: str = "kept"  # what hpool does to show the bytes of the limit's request
     upload: int = 0  # bytes to send
     coding: str = ""  # what the server has compressed the body with
@@ -65,6 +67,8 @@ class Case:
 
     def small(self) -> "Case":
         """The same with bodies that take no time, to see that all runs."""
+        if self.count >= MANY:
+            return replace(self, count=self.count // 100)
         if self.upload >= LINES:
             n = self.upload // 100
             return replace(self, upload=n, size=len(str(n)))
@@ -150,6 +154,8 @@ def sharing(count: int) -> Case:
             Goal("limit", "hpool", "at least", 0.6),
             Goal("hpool:kept", "hpool", "at least", 1),
         ),
+        slice_ms=50,
+        turns_max=10_000,
         note="Times are of a request, all threads together. The limit: as many threads,"
         " each with a connection.",
     )
@@ -274,9 +280,11 @@ CASES = [
         "100 MB, content",
         does="kept",
         limit="get do=fresh",
+        or_limit="get do=fresh huge=1",
         peers=ALL,
         goals=(at_most(1.15),),
-        note="The limit receives into fresh memory, for which it asks for huge pages.",
+        note="The limit receives into fresh memory, with huge pages or without, whatever"
+        " is faster in that round.",
     ),
     big(
         "chunks",
@@ -315,6 +323,7 @@ CASES = [
         "100 MB, content, TLS",
         does="kept",
         limit="get do=fresh",
+        or_limit="get do=fresh huge=1",
         peers=ALL,
         goals=(AS_FAST_OVER_TLS,),
         server="https",
@@ -414,6 +423,35 @@ CASES = [
         slices=1,
         peers=tuple(name for name in ALL if name not in NO_FILES),
         goals=(Goal("limit", "hpool", "at least", 0.9),),
+    ),
+    Case(
+        "hosts",
+        "kept GET, connections to 1, 100, 10,000 hosts",
+        server="c",
+        path="/small",
+        size=SMALL,
+        does="one_host",
+        limit="",
+        peers=("hpool:one_host", "hpool:some_hosts", "hpool:many_hosts"),
+        goals=(
+            at_most(1.15, "hpool:one_host", "hpool:some_hosts"),
+            at_most(1.15, "hpool:one_host", "hpool:many_hosts"),
+        ),
+        count=10_000,
+        note="One host is asked, while all have a connection.",
+    ),
+    Case(
+        "idle",
+        "kept GET, 1 and 10,000 idle connections",
+        server="c",
+        path="/small",
+        size=SMALL,
+        does="one_idle",
+        limit="",
+        peers=("hpool:one_idle", "hpool:many_idle"),
+        goals=(at_most(1.15, "hpool:one_idle", "hpool:many_idle"),),
+        count=10_000,
+        note="All to the host that is asked.",
     ),
     decoding("gzip", *(name for name in ALL[1:] if name != "raw")),
     decoding("br", "pycurl", "pyreqwest", "curl_cffi"),

@@ -5,12 +5,14 @@ from pathlib import Path
 
 from benchmarks.peers import Task
 from benchmarks.score.cases import Case
+from benchmarks.score.rounds import Times
 from benchmarks.score.servers import Servers, file_of
 from tests.server.cserver import compile_c
 from tests.server.scripted import ScriptedServer, expect, respond, send
 
 FOLDER = Path(__file__).parent.parent / "limits"
 LIBRARIES = ["-lssl", "-lcrypto", "-lpthread"]
+OTHER_WAY = "limit:the other way"
 CODECS = {"decode": ["-lz", "-lbrotlidec", "-lzstd"]}
 
 
@@ -29,8 +31,14 @@ class Limits:
             self.programs[name] = compile_c(source, made, "-Werror", *libraries)
         return self.programs[name]
 
-    def command(self, case: Case, task: Task) -> list[str]:
-        name, *arguments = case.limit.split()
+    def commands(self, case: Case, task: Task) -> dict[str, list[str]]:
+        ways = {"limit": case.limit, OTHER_WAY: case.or_limit}
+        return {
+            name: self.command(case, task, way) for name, way in ways.items() if way
+        }
+
+    def command(self, case: Case, task: Task, way: str = "") -> list[str]:
+        name, *arguments = (way or case.limit).split()
         port = int(self.servers.url(case.server).rpartition(":")[2])
         request = self.servers.folder / f"{case.name}.request"
         request.write_bytes(request_of_hpool(case, task, port))
@@ -47,6 +55,14 @@ class Limits:
         }
         arguments += [f"{key}={value}" for key, value in given.items() if value]
         return [self.program(name), *arguments]
+
+
+def fold(times: Times) -> Times:
+    """The limit is the faster of its ways, in each round."""
+    other = times.pop(OTHER_WAY, None)
+    if other:
+        times["limit"] = [min(pair) for pair in zip(times["limit"], other, strict=True)]
+    return times
 
 
 def request_of_hpool(case: Case, task: Task, port: int) -> bytes:

@@ -23,10 +23,12 @@ class Memory:
     memory: str  # see Task
     times: int
     most: float
+    rounds: int = 3
 
     def small(self) -> "Memory":
         """To see that it runs."""
-        return replace(self, case=self.case.small(), times=min(self.times, 10))
+        times = min(self.times, 10)
+        return replace(self, case=self.case.small(), times=times, rounds=1)
 
 
 def idle(name: str, title: str, server: str, times: int, most: float) -> Memory:
@@ -61,12 +63,12 @@ STREAMED = Case(
 MEMORY = [
     idle("memory-idle", "an idle connection", "c", 6000, 2),
     idle("memory-idle-tls", "an idle TLS connection", "https", 300, 32),
-    Memory(STREAMED, "peak", 1, 1000),
+    Memory(STREAMED, "peak", 1, 1000, rounds=1),
 ]
 
 
 def grown(
-    memory: Memory, task: Task, limits: Limits, peers: Peers, rounds: int
+    memory: Memory, task: Task, limits: Limits, peers: Peers
 ) -> dict[str, list[float]]:
     """kB that each takes each time, for each round: a process of its own."""
     task = replace(task, memory=memory.memory)
@@ -76,7 +78,7 @@ def grown(
     for name in there(memory.case.peers, peers):
         commands[name] = peers.command(name, task)
     found: dict[str, list[float]] = {name: [] for name in commands}
-    for _ in range(rounds):
+    for _ in range(memory.rounds):
         for name, command in commands.items():
             times = min(memory.times, FEWER.get(name, memory.times))
             found[name].append(ask(name, command, times) / times / KB)

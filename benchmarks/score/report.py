@@ -1,6 +1,7 @@
 """From the rounds to the table."""
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -12,11 +13,11 @@ from benchmarks.score.memory import MEMORY
 from benchmarks.score.rounds import Spread, Times, ratios, spread
 
 TITLES = {
-    "limit": "C, what must be done",
+    "limit": "the limit",
     "bare": "Python alone",
-    "raw": "Python, a socket",
+    "raw": "Python's socket",
     "http_client": "http.client",
-    "go": "Go, net/http",
+    "go": "Go",
 }
 
 
@@ -33,17 +34,32 @@ class Result:
     instructions: dict[str, Cost] = field(default_factory=dict)
 
     def dump(self, path: Path) -> None:
-        path.write_text(json.dumps(asdict(self), indent=1) + "\n")
+        text = json.dumps(asdict(self), indent=1)
+        # A line for the rounds of a peer, not one for each.
+        text = re.sub(r"\[\s+([-\d.e,\s]+?)\s+\]", on_one_line, text)
+        path.write_text(text + "\n")
+
+    @classmethod
+    def load(cls, path: Path) -> "Result":
+        found = json.loads(path.read_text())
+        costs = found.pop("instructions")
+        kept = {name: Cost(**cost) for name, cost in costs.items()}
+        return cls(**found, instructions=kept)
+
+
+def on_one_line(numbers: re.Match[str]) -> str:
+    rounded = (f"{float(number):.6g}" for number in numbers[1].split(","))
+    return f"[{', '.join(rounded)}]"
 
 
 @dataclass(frozen=True)
 class Verdict:
     goal: Goal
-    ratio: Spread
+    value: Spread  # of the ratio, or as the goal has it
 
     @property
     def met(self) -> bool:
-        return self.goal.met(self.ratio.median)
+        return self.goal.met(self.value.median)
 
 
 def verdicts(case: Case, times: Times) -> Iterator[Verdict]:
@@ -108,13 +124,13 @@ def goals_table(cases: Sequence[Case], times: dict[str, Times]) -> str:
     rows = []
     for case in cases:
         for verdict in verdicts(case, times.get(case.name, {})):
-            goal, ratio = verdict.goal, verdict.ratio
+            goal, value = verdict.goal, verdict.value
             rows.append(
                 [
                     case.title,
                     title(goal.of) + (f" / {title(goal.over)}" if goal.over else ""),
-                    times_of(ratio.median) + goal.unit,
-                    middle_half(ratio),
+                    times_of(value.median) + goal.unit,
+                    middle_half(value),
                     f"{goal.how} {goal.figure:g}{goal.unit}",
                     "met" if verdict.met else "missed",
                 ]
@@ -136,7 +152,7 @@ def heading(text: str, line: str) -> list[str]:
 
 
 def page(cases: Sequence[Case], result: Result) -> str:
-    judged = result.times["one core"]
+    judged = result.times.get("one core", {})
     lines = [
         *heading("Scorecard", "="),
         "Server and clients on one core, rounds interleaved; a ratio is taken within each",

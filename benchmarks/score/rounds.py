@@ -57,10 +57,17 @@ class Peer:
         return line
 
     def choose_turns(self, slice_ns: float, most: int) -> None:
-        """As many as fit a slice."""
-        once = min(self.measure(1) for _ in range(3))
-        few = max(1, min(most, int(slice_ns / 10 / once)))
-        self.turns = max(1, min(most, int(slice_ns / self.measure(few))))
+        """As many as fit a slice. The first ones cost more than the others will,
+        and a few of many threads more than many: so by steps."""
+        for _ in range(3):
+            self.measure(1)
+        while True:
+            once = self.measure(self.turns)
+            fit = max(1, min(most, int(slice_ns / once)))
+            if fit <= 2 * self.turns:
+                break
+            self.turns = min(fit, 8 * self.turns)
+        self.turns = fit
 
     def __enter__(self) -> "Peer":
         return self
