@@ -40,7 +40,7 @@ FIXED := $(shell setarch -R true 2>/dev/null && echo setarch -R)
 .DEFAULT_GOAL := help
 
 help: ## show this list
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | \
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | \
 	 awk -F ':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
 
 test: ## set everything up and run every test
