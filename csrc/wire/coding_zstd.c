@@ -2,14 +2,17 @@
 #include "wire/coding_impl.h"
 
 #ifdef HP_HAVE_ZSTD
+#include <stdatomic.h>
+
 #include <zstd.h>
 #include <zstd_errors.h>
 
 #include "base/mem.h"
 
 enum {
-    WINDOW_LOG_MAX = 23,  /* RFC 9659 3: at most 8 MiB in a content coding */
-    FRAME_HEADER_MAX = 18 /* with the magic number, RFC 8878 3.1.1 */
+    WINDOW_LOG_MAX = 23,   /* RFC 9659 3: at most 8 MiB in a content coding */
+    FRAME_HEADER_MAX = 18, /* with the magic number, RFC 8878 3.1.1 */
+    SPARE_MAX = 4 << 20    /* bytes worth keeping */
 };
 
 typedef struct zstd_state {
@@ -23,6 +26,26 @@ typedef struct zstd_state {
     size_t header_left;
 } zstd_state;
 
+/* One that has served and may serve again: a new one's memory comes page fault
+ * by page fault, which takes as long as decoding a megabyte. */
+static _Atomic(ZSTD_DCtx *) spare;
+
+static ZSTD_DCtx *
+context_get(void)
+{
+    ZSTD_DCtx *d = atomic_exchange(&spare, NULL);
+    return d ? d : ZSTD_createDCtx();
+}
+
+static void
+context_put(ZSTD_DCtx *d)
+{
+    size_t r = ZSTD_DCtx_reset(d, ZSTD_reset_session_only);
+    if (!ZSTD_isError(r) && ZSTD_sizeof_DCtx(d) <= SPARE_MAX)
+        d = atomic_exchange(&spare, d);
+    ZSTD_freeDCtx(d);
+}
+
 /* libzstd allocates on its own here: custom allocators are behind
  * ZSTD_STATIC_LINKING_ONLY, which promises no stable ABI. */
 static void *
@@ -32,7 +55,7 @@ zstd_open(void)
     if (s == NULL)
         return NULL;
     s->waiting = true;
-    s->d = ZSTD_createDCtx();
+    s->d = context_get();
     if (s->d == NULL) {
         hp_free(s);
         return NULL;
@@ -45,7 +68,7 @@ static void
 zstd_close(void *state)
 {
     zstd_state *s = state;
-    ZSTD_freeDCtx(s->d);
+    context_put(s->d);
     hp_free(s);
 }
 

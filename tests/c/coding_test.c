@@ -496,6 +496,26 @@ test_zstd_frames(void)
     refuse("zstd", &p);
 }
 
+/* A context serves one after the other, also after half a frame, and never two
+ * at once. */
+static void
+test_zstd_contexts(void)
+{
+    payload p = unhex(zstd_text);
+    hp_coding *c;
+    hp_err err;
+    hp_err_clear(&err);
+    char out[100];
+    size_t used = p.n / 2, got = sizeof out;
+    CHECK_INT(hp_coding_new(HP_SPAN_LIT("zstd"), &c, &err), 0);
+    CHECK_INT(hp_coding_decode(c, p.bytes, &used, false, out, &got, &err),
+              HP_CODING_GOES_ON);
+    CHECK_INT(used, p.n / 2);
+    expect_text("zstd", &p);
+    hp_coding_free(c);
+    expect_text("zstd", &p);
+}
+
 /* The formats before the RFC, which some libzstd can still read. */
 static void
 test_zstd_legacy(void)
@@ -880,6 +900,7 @@ main(void)
 #ifdef HP_HAVE_ZSTD
     RUN(test_zstd);
     RUN(test_zstd_frames);
+    RUN(test_zstd_contexts);
     RUN(test_zstd_legacy);
     RUN(test_zstd_window);
     RUN(test_zstd_in_chain);
