@@ -50,6 +50,8 @@ fork_child(void)
 {
     for (int i = 0; i < REGISTRIES_MAX; i++) {
         hp_registry *r = atomic_load(&opened[i]);
+        if (locked[i]) /* made anew below; who watches locks is told */
+            pthread_mutex_unlock(&locked[i]->lock.m);
         if (r)
             in_child(r);
     }
